@@ -1,0 +1,1 @@
+"""A conversation history in PostgreSQL becomes an LLM twin, and the twin stays current."""

@@ -1,0 +1,113 @@
+"""The Dagster instance of a twin: its home, its storage, and running a job in this process."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from uuid import uuid4
+
+import dagster as dg
+
+from twin_pipelines.foundation.database import Databases, open_databases
+from twin_pipelines.settings import TwinSettings
+
+RANGE_START = "dagster/asset_partition_range_start"
+RANGE_END = "dagster/asset_partition_range_end"
+
+
+def project_file(name: str) -> Path:
+    """A file that lies beside the package in a checkout, and inside it in a wheel."""
+    package = Path(__file__).parents[1]
+    inside = package / name
+    return inside if inside.exists() else package.parent / name
+
+
+def exports(settings: TwinSettings, databases: Databases) -> dict[str, str]:
+    """The environment variables under which other tools meet this twin."""
+    return {
+        "TWIN_HOME": str(settings.home),
+        "DAGSTER_HOME": str(settings.dagster_home),
+        "TWIN_DAGSTER_URL": databases.dagster,
+        "TWIN_DATABASE_URL": databases.twin,
+        "MLFLOW_TRACKING_URI": databases.mlflow.replace("postgresql://", "postgresql+psycopg2://"),
+        "DAGSTER_DISABLE_TELEMETRY": "1",
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+    }
+
+
+@contextmanager
+def open_instance(settings: TwinSettings) -> Iterator[tuple[dg.DagsterInstance, Databases]]:
+    """The databases and the Dagster instance over them, for as long as the context lasts."""
+    with open_databases(settings) as databases:
+        prepare_home(settings)
+        os.environ.update(exports(settings, databases))
+        with dg.DagsterInstance.get() as instance:
+            yield instance, databases
+
+
+def prepare_home(settings: TwinSettings) -> None:
+    """Write `dagster.yaml` into the state folder, where DAGSTER_HOME points."""
+    settings.dagster_home.mkdir(parents=True, exist_ok=True)
+    target = settings.dagster_home / "dagster.yaml"
+    wanted = project_file("dagster.yaml").read_text()
+    if not target.exists() or target.read_text() != wanted:
+        scratch = target.with_suffix(f".{os.getpid()}")
+        scratch.write_text(wanted)
+        scratch.replace(target)
+
+
+@dataclass(frozen=True)
+class RunOutcome:
+    """How a run ended: `failures` holds one sentence for each failed step."""
+
+    run_id: str
+    success: bool
+    failures: tuple[str, ...]
+
+
+def run_job(
+    instance: dg.DagsterInstance,
+    job: dg.JobDefinition,
+    *,
+    days: tuple[str, str] | None = None,
+    tags: Mapping[str, str] | None = None,
+    on_event: Callable[[dg.EventLogEntry], None] | None = None,
+) -> RunOutcome:
+    """Run a job in this process, recorded in the instance as any run is.
+
+    `days` is the first and last partition, materialised as one run. `on_event` sees every event
+    and log message while it happens.
+    """
+    failures: list[str] = []
+    run_id = str(uuid4())
+
+    def listen(entry: dg.EventLogEntry) -> None:
+        event = entry.dagster_event
+        if event is not None and event.is_step_failure:
+            failures.append(_failure_sentence(event))
+        if on_event is not None:
+            on_event(entry)
+
+    instance.add_event_listener(run_id, listen)
+    all_tags = dict(tags or {})
+    if days is not None:
+        all_tags |= {RANGE_START: days[0], RANGE_END: days[1]}
+    result = job.execute_in_process(
+        instance=instance,
+        run_id=run_id,
+        tags=all_tags,
+        raise_on_error=False,
+        run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+    )
+    return RunOutcome(run_id, result.success, tuple(failures))
+
+
+def _failure_sentence(event: dg.DagsterEvent) -> str:
+    error = event.step_failure_data.error
+    while error is not None and error.cause is not None:
+        error = error.cause
+    text = (error.message if error else event.message or "failed").strip()
+    return f"{event.step_key}: {text.splitlines()[0] if text else 'failed'}"

@@ -1,0 +1,52 @@
+"""Day partitions: the one definition every partitioned asset shares."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+import dagster as dg
+
+from twin_pipelines.settings import TwinSettings, load_settings
+
+
+@dataclass(frozen=True)
+class DayRange:
+    """A run of days, both ends included."""
+
+    first: date
+    last: date
+
+    def __iter__(self) -> Iterator[date]:
+        day = self.first
+        while day <= self.last:
+            yield day
+            day += timedelta(days=1)
+
+    def __len__(self) -> int:
+        return (self.last - self.first).days + 1
+
+
+def daily_partitions(settings: TwinSettings) -> dg.DailyPartitionsDefinition:
+    """The days of the history, in its time zone; open-ended while a live source may add days."""
+    first, last = settings.history_span()
+    return dg.DailyPartitionsDefinition(
+        start_date=first.isoformat(),
+        end_date=(last + timedelta(days=1)).isoformat() if last else None,
+        timezone=settings.history.timezone,
+    )
+
+
+DAILY = daily_partitions(load_settings())
+
+# A session may begin the day before, so a day is derived from itself and its eve.
+WITH_EVE = dg.TimeWindowPartitionMapping(
+    start_offset=-1, allow_nonexistent_upstream_partitions=True
+)
+
+
+def day_range(context: dg.AssetExecutionContext | dg.AssetCheckExecutionContext) -> DayRange:
+    """The days a run was asked for, as one range (backfills are single runs)."""
+    keys = context.partition_key_range
+    return DayRange(date.fromisoformat(keys.start), date.fromisoformat(keys.end))

