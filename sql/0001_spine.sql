@@ -22,7 +22,7 @@ comment on column consents.recorded_at is 'When the consent was recorded.';
 
 create table raw_messages (
     id                uuid generated always as (md5(source || chr(31) || source_message_id)::uuid) stored,
-    source            text not null references consents (source),
+    source            text not null,
     source_message_id text not null,
     conversation_id   text not null,
     speaker           text not null,
@@ -34,7 +34,6 @@ create table raw_messages (
     primary key (id)
 );
 create index raw_messages_day on raw_messages (day, source);
-create index raw_messages_conversation on raw_messages (conversation_id, sent_at);
 comment on table raw_messages is 'Messages as they were written, one row each; lineage of everything ends here.';
 comment on column raw_messages.id is 'Stable identity made of source and source_message_id.';
 comment on column raw_messages.source is 'The source the message came from.';
@@ -46,6 +45,39 @@ comment on column raw_messages.sent_at is 'When it was sent; a file''s messages 
 comment on column raw_messages.day is 'Day of sent_at in the history''s time zone: the partition.';
 comment on column raw_messages.reply_to is 'source_message_id this answers, when the source says so.';
 comment on column raw_messages.metadata is 'What else the source gave.';
+
+-- Stands for a foreign key to consents, which would cost as much as the rest of the import.
+create function demand_consent() returns trigger language plpgsql as $$
+declare
+    lacking text;
+begin
+    select distinct source into lacking
+    from landed where not exists (select from consents where consents.source = landed.source)
+    limit 1;
+    if found then
+        raise foreign_key_violation using message = format('source %L has no consent', lacking);
+    end if;
+    return null;
+end
+$$;
+comment on function demand_consent() is 'Refuses messages of a source without a consent.';
+create trigger raw_messages_inserted after insert on raw_messages
+    referencing new table as landed for each statement execute function demand_consent();
+create trigger raw_messages_updated after update on raw_messages
+    referencing new table as landed for each statement execute function demand_consent();
+
+create function keep_consent() returns trigger language plpgsql as $$
+begin
+    if exists (select from raw_messages where source = old.source) then
+        raise foreign_key_violation
+            using message = format('source %L still has messages', old.source);
+    end if;
+    return old;
+end
+$$;
+comment on function keep_consent() is 'Refuses to forget the consent of a source with messages.';
+create trigger consents_deleted before delete on consents
+    for each row execute function keep_consent();
 
 create table imports (
     import_id   bigint generated always as identity primary key,
@@ -275,7 +307,8 @@ create table adapters (
     path            text not null,
     metrics         jsonb not null,
     mlflow_run_id   text not null,
-    created_at      timestamptz not null default now()
+    created_at      timestamptz not null default now(),
+    chosen_at       timestamptz not null default clock_timestamp()
 );
 comment on table adapters is 'Trained LoRA adapters.';
 comment on column adapters.adapter_id is 'Hash of dataset, base model, configuration and code version.';
@@ -288,6 +321,7 @@ comment on column adapters.path is 'Folder, relative to the state folder.';
 comment on column adapters.metrics is 'Losses, steps, tokens, seconds.';
 comment on column adapters.mlflow_run_id is 'The MLflow run.';
 comment on column adapters.created_at is 'When training ended.';
+comment on column adapters.chosen_at is 'When it last became the current one; the latest is.';
 
 create table evaluations (
     evaluation_id text primary key,
@@ -295,7 +329,8 @@ create table evaluations (
     champion_id   text,
     metrics       jsonb not null,
     path          text not null,
-    created_at    timestamptz not null default now()
+    created_at    timestamptz not null default now(),
+    chosen_at     timestamptz not null default clock_timestamp()
 );
 comment on table evaluations is 'What an adapter reaches on sessions nobody has trained on.';
 comment on column evaluations.evaluation_id is 'Hash of adapter, champion, frozen test set and settings.';
@@ -304,6 +339,7 @@ comment on column evaluations.champion_id is 'The champion''s adapter it was com
 comment on column evaluations.metrics is 'Every figure with its interval, ceiling and controls.';
 comment on column evaluations.path is 'Folder with replies and plots, relative to the state folder.';
 comment on column evaluations.created_at is 'When it was measured.';
+comment on column evaluations.chosen_at is 'When it last became the current one; the latest is.';
 
 create table core_candidates (
     memory_id     uuid primary key,

@@ -143,7 +143,9 @@ class Evaluation(Section):
     window_words: int = Field(default=150, ge=20)
     background_people: int = Field(default=12, ge=2)
     bootstrap: int = Field(default=1_000, ge=100)
-    max_new_tokens: int = Field(default=48, ge=4)
+    context_tokens: int = Field(default=192, ge=32)  # of a rendered conversation
+    candidate_tokens: int = Field(default=16, ge=4)  # first tokens by which a reply is picked
+    max_new_tokens: int = Field(default=40, ge=4)
     temperature: float = Field(default=0.8, gt=0)
     top_p: float = Field(default=0.95, gt=0, le=1)
     seed: int = 11

@@ -1,0 +1,133 @@
+"""The Dagster door of the room: turns become pairs, day by day; pairs become frozen datasets."""
+
+from typing import Any
+
+import dagster as dg
+import polars as pl
+import psycopg
+
+from twin_pipelines.features.refresh import slices
+from twin_pipelines.features.store import load_session_turns, raw_volume
+from twin_pipelines.foundation.partitions import DAILY, WITH_EVE, day_range
+from twin_pipelines.foundation.resources import TwinResource
+from twin_pipelines.instruct import store
+from twin_pipelines.instruct.card import Provenance
+from twin_pipelines.instruct.dataset import SPLITS
+from twin_pipelines.instruct.freeze import freeze_dataset
+from twin_pipelines.instruct.outlook import pairs_outlook
+from twin_pipelines.instruct.pairs import build_pairs
+from twin_pipelines.instruct.quality import QUALITY_PARTS
+from twin_pipelines.sources.store import source_rows, subject
+
+
+@dg.asset(
+    group_name="instruct",
+    kinds={"python", "polars", "postgres"},
+    owners=["team:twin"],
+    code_version="1",
+    partitions_def=DAILY,
+    backfill_policy=dg.BackfillPolicy.single_run(),
+    deps=[dg.AssetDep("cleaned_messages", partition_mapping=WITH_EVE)],
+)
+def instruct_pairs(context: dg.AssetExecutionContext, twin: TwinResource) -> dg.MaterializeResult:
+    """What the subject really answered: earlier turns, the partner's message, the reply.
+
+    Each pair has a quality of 0–10 with its five parts; one that may not be trained on says why.
+    The day is the reply's; a re-run rewrites the day whole.
+    """
+    days = day_range(context)
+    settings = twin.settings
+    made = []
+    with twin.connect() as connection:
+        who = subject(connection).speaker
+        for part in slices(days, raw_volume(connection, days)):
+            turns = load_session_turns(connection, part)
+            pairs = build_pairs(turns, who, settings.pairs, settings.dataset.near_duplicate)
+            pairs = pairs.filter(pl.col("day").is_between(part.first, part.last))
+            store.rewrite_days(connection, part, pairs)
+            connection.commit()
+            context.log.info(f"{part.first} to {part.last}: {pairs.height} pairs")
+            made.append(pairs.select("day", "excluded", "quality", "quality_parts"))
+    pairs = pl.concat(made)
+    for day, rows in pairs.group_by("day").len().sort("day").iter_rows():
+        context.add_asset_metadata(
+            {"dagster/partition_row_count": rows}, partition_key=day.isoformat()
+        )
+    return dg.MaterializeResult(metadata=_pair_metadata(pairs))
+
+
+@dg.asset(
+    group_name="instruct",
+    kinds={"python", "polars", "parquet"},
+    owners=["team:twin"],
+    code_version="1",
+    deps=[dg.AssetDep("instruct_pairs", partition_mapping=dg.AllPartitionMapping())],
+)
+def instruct_dataset(context: dg.AssetExecutionContext, twin: TwinResource) -> dg.MaterializeResult:
+    """The pairs as a frozen dataset: train, validation and test, split by time and whole session.
+
+    What nearly repeats a later split is purged. The version is a hash of content and settings; a
+    version that is there already is used again.
+    """
+    with twin.connect() as connection:
+        who = subject(connection)
+        excluded = store.counts(connection).excluded
+        frozen = freeze_dataset(
+            store.load_pairs(connection),
+            twin.settings,
+            speaker=who.speaker,
+            name=who.name,
+            provenance=Provenance(excluded, _consents(connection)),
+            outlook=pairs_outlook(connection, twin.settings),
+        )
+        draft = frozen.draft
+        sizes = {split: draft.count(split) for split in SPLITS}
+        dataset = store.DatasetVersion(
+            version=frozen.version,
+            subject=who.speaker,
+            settings=frozen.settings,
+            **sizes,
+            purged=draft.purged,
+            train_until=draft.train_until,
+            test_from=draft.test_from,
+            path=frozen.path,
+        )
+        store.save_dataset(connection, dataset, draft.pairs.select("id", "split"))
+        connection.commit()
+    context.log.info(f"Dataset {frozen.version} {'written' if frozen.written else 'used again'}")
+    return dg.MaterializeResult(
+        metadata={
+            "version": frozen.version,
+            "dagster/row_count": draft.pairs.height,
+            **sizes,
+            "purged": sum(draft.purged.values()),
+            "written": frozen.written,
+            "folder": dg.MetadataValue.path(frozen.folder),
+            "card": dg.MetadataValue.md(frozen.card.split("---\n", 2)[-1]),
+        }
+    )
+
+
+def _consents(connection: psycopg.Connection) -> list[tuple[str, str]]:
+    return [(row["source"], row["granted"]) for row in source_rows(connection) if row["messages"]]
+
+
+def _pair_metadata(pairs: pl.DataFrame) -> dict[str, Any]:
+    usable = pairs.filter(pl.col("excluded").is_null())
+    reasons = pairs["excluded"].drop_nulls().value_counts(sort=True)
+    means = usable["quality_parts"].struct.unnest().mean()
+    lines = ["| excluded because | pairs |", "|---|---|"]
+    lines += [f"| {reason} | {count} |" for reason, count in reasons.iter_rows()]
+    parts = ["| part | mean |", "|---|---|"]
+    parts += [f"| {name} | {means[name].item():.2f} |" for name in QUALITY_PARTS if usable.height]
+    return {
+        "usable pairs": usable.height,
+        "excluded pairs": pairs.height - usable.height,
+        "excluded by reason": dg.MetadataValue.md("\n".join(lines)),
+        "quality by part": dg.MetadataValue.md("\n".join(parts)),
+        **(
+            {"mean quality": usable.select(pl.col("quality").mean()).item()}
+            if usable.height
+            else {}
+        ),
+    }

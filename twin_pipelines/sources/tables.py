@@ -1,0 +1,263 @@
+"""Reads messages from any PostgreSQL table that has a speaker, a text and a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from datetime import date, datetime, time, timedelta
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+import psycopg
+from psycopg import sql
+
+from twin_pipelines.foundation.database import connect
+from twin_pipelines.settings import Columns, Source, TwinError
+from twin_pipelines.sources.identities import Identities
+from twin_pipelines.sources.messages import LOOSE_SCHEMA, NO_TIME, Batch, Rules, day_of, tidy
+from twin_pipelines.sources.times import MOMENT
+
+if TYPE_CHECKING:
+    from twin_pipelines.foundation.partitions import DayRange
+
+ROWS_AT_ONCE = 5_000
+MESSAGE_TYPE = "message_type"  # kept as metadata when the table has it: cleaning drops by it
+_NUMBERS = {"int2", "int4", "int8", "numeric", "float4", "float8"}
+_SHOWN_NAMES = 30
+_SELECTED: dict[str, Any] = {
+    "source_message_id": pl.String,
+    "conversation_id": pl.String,
+    "speaker": pl.String,
+    "text": pl.String,
+    "sent_at": pl.Int64,  # microseconds since 1970
+    "reply_to": pl.String,
+    "metadata": pl.String,
+}
+BY_DAY = "a message without conversation was put into one of its day"
+
+
+def opened(source: Source, own: psycopg.Connection) -> AbstractContextManager[psycopg.Connection]:
+    """A connection to the source's database; without a URL the twin's own is used."""
+    if not source.url:
+        return nullcontext(own)
+    connection = connect(source.url)
+    connection.read_only = True
+    return connection
+
+
+def read_table(
+    connection: psycopg.Connection, source: Source, days: DayRange, rules: Rules
+) -> Iterator[Batch]:
+    """The table's messages of the days, and its rows that have no time, in blocks.
+
+    Times without zone are read in the rules' zone, numbers as seconds or milliseconds since 1970.
+    Streams through a server-side cursor. Raises TwinError when the table or a column is missing, or
+    the columns cannot be meant.
+    """
+    types = _column_types(connection, source)
+    query = _query(source, types, rules)
+    moment = types[source.columns.sent_at]
+    identities = Identities(apart=False)
+    line = 0
+    try:
+        with connection.cursor(name="twin_source") as cursor:
+            cursor.execute(query, _bounds(days, rules, moment))
+            while rows := cursor.fetchmany(ROWS_AT_ONCE):
+                loose, dayed = _by_day(_loose(rows, line, rules), rules)
+                line += len(rows)
+                batch = tidy(loose, rules, partial(_shown, rows))
+                if source.columns.conversation_id:
+                    batch = batch.mended(dayed, BY_DAY, rules)
+                yield identities.complete(batch, rules)
+    except psycopg.errors.InsufficientPrivilege as error:
+        raise TwinError(
+            f"The user {connection.info.user} may not read the table {source.table}; grant it "
+            "SELECT."
+        ) from error
+
+
+def days_of(
+    connection: psycopg.Connection, source: Source, rules: Rules
+) -> tuple[date, date] | None:
+    """First and last day with messages, between 1970 and tomorrow; None: there are none."""
+    types = _column_types(connection, source)
+    moment = _moment(source.columns.sent_at, types[source.columns.sent_at])
+    query = sql.SQL(
+        """
+        select (min(moment) at time zone %(zone)s)::date, (max(moment) at time zone %(zone)s)::date
+        from (select {moment} as moment from {table}) as message
+        where moment >= '1970-01-02' and moment <= %(latest)s
+        """
+    ).format(moment=moment, table=_table(source.table))
+    row = connection.execute(query, {"zone": rules.zone.key, "latest": rules.latest}).fetchone()
+    return (row[0], row[1]) if row and row[0] else None
+
+
+def _column_types(connection: psycopg.Connection, source: Source) -> dict[str, str]:
+    """Type by column. Raises TwinError when what the settings name is not there."""
+    rows = connection.execute(
+        """
+        select attname, coalesce(base.typname, type.typname)
+        from pg_attribute
+        join pg_type as type on type.oid = atttypid
+        left join pg_type as base on base.oid = nullif(type.typbasetype, 0)
+        where attrelid = to_regclass(%s) and attnum > 0 and not attisdropped order by attnum
+        """,
+        [_table(source.table).as_string(connection)],
+    ).fetchall()
+    types: dict[str, str] = dict(rows)
+    where = f"{connection.info.dbname} at {connection.info.host}:{connection.info.port}"
+    if not types:
+        raise TwinError(
+            f"The source {source.name} has no table {source.table} in {where} (found: "
+            f"{_listed(_tables(connection))}); correct table in twin.toml."
+        )
+    columns = source.columns
+    needed = {"speaker": columns.speaker, "text": columns.text, "sent_at": columns.sent_at}
+    unnamed = [name for name, column in needed.items() if not column]
+    if unnamed:
+        raise TwinError(
+            f"The source {source.name} names no column for {', '.join(unnamed)}; name one under "
+            f"columns in twin.toml (found: {_listed(types)})."
+        )
+    named = (*needed.values(), columns.message_id, columns.conversation_id, columns.reply_to)
+    missing = [
+        name for name in dict.fromkeys((*named, *columns.metadata)) if name and name not in types
+    ]
+    if missing:
+        raise TwinError(
+            f"The table {source.table} in {where} has no column {', '.join(missing)} (found: "
+            f"{_listed(types)}); correct columns of the source {source.name} in twin.toml."
+        )
+    if types[columns.sent_at] not in {"timestamptz", "timestamp", "date", *_NUMBERS}:
+        raise TwinError(
+            f"The column {columns.sent_at} of {source.table} is {types[columns.sent_at]}; the "
+            f"source {source.name} needs a timestamp, a date or a number of seconds: name another "
+            "column, or a view that casts it."
+        )
+    return types
+
+
+def _tables(connection: psycopg.Connection) -> list[str]:
+    rows = connection.execute(
+        """
+        select case when schemaname = 'public' then tablename
+                    else schemaname || '.' || tablename end
+        from pg_tables where schemaname not in ('pg_catalog', 'information_schema') order by 1
+        """
+    ).fetchall()
+    return [name for (name,) in rows]
+
+
+def _listed(names: Sequence[str] | dict[str, str]) -> str:
+    shown = list(names)[:_SHOWN_NAMES]
+    return (", ".join(shown) or "none") + (" …" if len(names) > len(shown) else "")
+
+
+def _table(name: str) -> sql.Identifier:
+    return sql.Identifier(*name.split("."))
+
+
+def _query(source: Source, types: dict[str, str], rules: Rules) -> sql.Composed:
+    columns = source.columns
+    text = sql.SQL("left({}::text, {})").format(
+        sql.Identifier(columns.text), sql.Literal(rules.max_chars + 1)
+    )
+    moment = _moment(columns.sent_at, types[columns.sent_at])
+    sent_at = sql.Identifier(columns.sent_at)
+    window = moment if types[columns.sent_at] in _NUMBERS else sent_at
+    return sql.SQL(
+        """
+        select {message_id}, {conversation_id}, {speaker}, {text},
+               (extract(epoch from {moment}) * 1000000)::bigint, {reply_to}, {metadata}
+        from {table}
+        where ({window} >= %(first)s and {window} < %(until)s) or {sent_at} is null
+        """
+    ).format(
+        message_id=_text(columns.message_id),
+        conversation_id=_text(columns.conversation_id),
+        speaker=_text(columns.speaker),
+        text=text,
+        moment=moment,
+        reply_to=_text(columns.reply_to),
+        metadata=_metadata(columns, types, rules),
+        table=_table(source.table),
+        window=window,
+        sent_at=sent_at,
+    )
+
+
+def _text(column: str) -> sql.Composable:
+    return sql.SQL("{}::text").format(sql.Identifier(column)) if column else sql.SQL("null::text")
+
+
+def _moment(column: str, kind: str) -> sql.Composable:
+    """The column as timestamptz."""
+    name = sql.Identifier(column)
+    if kind == "timestamptz":
+        return name
+    if kind in _NUMBERS:
+        return sql.SQL(
+            "to_timestamp(case when abs({0}) < 1e11 then {0} else {0} / 1000.0 end)"
+        ).format(name)
+    return sql.SQL("({}::timestamp at time zone %(zone)s)").format(name)
+
+
+def _metadata(columns: Columns, types: dict[str, str], rules: Rules) -> sql.Composable:
+    """JSON of the listed columns that are not null, cut one character beyond the limit."""
+    names = list(dict.fromkeys(columns.metadata))
+    if MESSAGE_TYPE in types and MESSAGE_TYPE not in names:
+        names.insert(0, MESSAGE_TYPE)
+    if not names:
+        return sql.SQL("null::text")
+    pairs = [sql.SQL("{}, {}").format(sql.Literal(name), sql.Identifier(name)) for name in names]
+    return sql.SQL(
+        "left(nullif(jsonb_strip_nulls(jsonb_build_object({})), '{{}}')::text, {})"
+    ).format(sql.SQL(", ").join(pairs), sql.Literal(rules.max_chars + 1))
+
+
+def _bounds(days: DayRange, rules: Rules, kind: str) -> dict[str, Any]:
+    """The window in the type of the column, so that an index on it serves."""
+    first, until = days.first, days.last + timedelta(days=1)
+    if kind == "date":
+        return {"first": first, "until": until, "zone": rules.zone.key}
+    bounds = [datetime.combine(day, time.min) for day in (first, until)]
+    if kind != "timestamp":
+        bounds = [bound.replace(tzinfo=rules.zone) for bound in bounds]
+    return {"first": bounds[0], "until": bounds[1], "zone": rules.zone.key}
+
+
+def _loose(rows: list[tuple[Any, ...]], line: int, rules: Rules) -> pl.DataFrame:
+    """Rows of the query with LOOSE_SCHEMA."""
+    frame = pl.DataFrame(rows, schema=_SELECTED, orient="row")
+    metadata = pl.col("metadata")
+    left_out = (metadata.str.len_chars() > rules.max_chars).fill_null(False)
+    return frame.select(
+        pl.int_range(line + 1, line + 1 + pl.len(), dtype=pl.Int64).alias("line"),
+        "source_message_id",
+        "conversation_id",
+        "speaker",
+        "text",
+        pl.col("sent_at").cast(MOMENT),
+        "reply_to",
+        pl.when(~left_out).then(metadata).alias("metadata"),
+        pl.lit(False).alias("zoneless"),
+        pl.lit(False).alias("replaced"),
+        left_out.alias("left_out"),
+        pl.when(pl.col("sent_at").is_null()).then(pl.lit(NO_TIME)).alias("fault"),
+    ).select(*LOOSE_SCHEMA)
+
+
+def _by_day(loose: pl.DataFrame, rules: Rules) -> tuple[pl.DataFrame, pl.Series]:
+    """Messages without a conversation put into one a day; their lines."""
+    lacking = loose["conversation_id"].fill_null("").str.strip_chars() == ""
+    if not lacking.any():
+        return loose, loose["line"].clear()
+    day = day_of(pl.col("sent_at"), rules.zone).cast(pl.String)
+    named = pl.when(lacking).then(day).otherwise("conversation_id")
+    return loose.with_columns(conversation_id=named), loose["line"].filter(lacking)
+
+
+def _shown(rows: list[tuple[Any, ...]], place: int) -> str:
+    return " | ".join("" if value is None else str(value)[:200] for value in rows[place][:4])
