@@ -13,7 +13,7 @@ import psycopg
 
 from twin_pipelines.embeddings import store
 from twin_pipelines.embeddings.encoder import load_encoder, model_id
-from twin_pipelines.foundation.partitions import DayRange
+from twin_pipelines.foundation.days import DayRange
 from twin_pipelines.foundation.quality import table_checks
 from twin_pipelines.foundation.resources import TwinResource
 from twin_pipelines.settings import load_settings

@@ -11,7 +11,7 @@ import psycopg
 
 from twin_pipelines.embeddings import store
 from twin_pipelines.embeddings.encoder import Encoder
-from twin_pipelines.foundation.partitions import DayRange
+from twin_pipelines.foundation.days import DayRange
 
 SLICE_TURNS = 8_192
 SLICE_TEXTS = 16_384  # most that is held in memory at once, even where one day has more

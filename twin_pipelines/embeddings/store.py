@@ -14,7 +14,7 @@ import psycopg
 from psycopg import sql
 
 from twin_pipelines.foundation.database import fetch_frame
-from twin_pipelines.foundation.partitions import DayRange
+from twin_pipelines.foundation.days import DayRange
 
 INDEX_LIMIT = 4_000  # dimensions an HNSW index of halfvec can have
 SEARCH_WIDTH = 100  # candidates HNSW keeps while searching; recall about 0.998

@@ -6,7 +6,8 @@ import dagster as dg
 import polars as pl
 
 from twin_pipelines.features.refresh import refresh_days
-from twin_pipelines.foundation.partitions import DAILY, WITH_EVE, DayRange, day_range
+from twin_pipelines.foundation.days import DayRange
+from twin_pipelines.foundation.partitions import DAILY, WITH_EVE, day_range
 from twin_pipelines.foundation.resources import TwinResource
 
 

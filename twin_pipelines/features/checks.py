@@ -10,7 +10,7 @@ import polars as pl
 import psycopg
 
 from twin_pipelines.features import store
-from twin_pipelines.foundation.partitions import DayRange
+from twin_pipelines.foundation.days import DayRange
 from twin_pipelines.foundation.quality import table_checks
 
 MOST_DROPPED = 0.20  # share of the messages

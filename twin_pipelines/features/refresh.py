@@ -16,7 +16,7 @@ from twin_pipelines.settings import TwinSettings
 from twin_pipelines.sources.store import load_messages
 
 if TYPE_CHECKING:
-    from twin_pipelines.foundation.partitions import DayRange
+    from twin_pipelines.foundation.days import DayRange
 
 DAY = timedelta(days=1)
 SLICE_MESSAGES = 200_000

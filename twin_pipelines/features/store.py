@@ -12,7 +12,7 @@ from psycopg import sql
 from twin_pipelines.foundation.database import copy_frame, fetch_frame
 
 if TYPE_CHECKING:
-    from twin_pipelines.foundation.partitions import DayRange
+    from twin_pipelines.foundation.days import DayRange
 
 _TURN = """
     id, source, conversation_id, session_id, speaker, text, sent_at, ended_at, day, place, language,

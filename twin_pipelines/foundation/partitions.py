@@ -1,31 +1,16 @@
-"""Day partitions: the one definition every partitioned asset shares."""
+"""Day partitions: the one definition every partitioned asset shares.
+
+Reads the settings when it is imported, so only what defines assets may import it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import date, timedelta
 
 import dagster as dg
 
+from twin_pipelines.foundation.days import DayRange
 from twin_pipelines.settings import TwinSettings, load_settings
-
-
-@dataclass(frozen=True)
-class DayRange:
-    """A run of days, both ends included."""
-
-    first: date
-    last: date
-
-    def __iter__(self) -> Iterator[date]:
-        day = self.first
-        while day <= self.last:
-            yield day
-            day += timedelta(days=1)
-
-    def __len__(self) -> int:
-        return (self.last - self.first).days + 1
 
 
 def daily_partitions(settings: TwinSettings) -> dg.DailyPartitionsDefinition:

@@ -16,7 +16,8 @@ import dagster as dg
 import polars as pl
 import psycopg
 
-from twin_pipelines.foundation.partitions import DAILY, DayRange
+from twin_pipelines.foundation.days import DayRange
+from twin_pipelines.foundation.partitions import DAILY
 from twin_pipelines.foundation.resources import TwinResource
 
 Loader = Callable[[psycopg.Connection, DayRange | None], pl.DataFrame]

@@ -32,7 +32,7 @@ def choose_dtype(requested: str = "auto") -> torch.dtype:
     if requested != "auto":
         return getattr(torch, requested)
     if torch.cuda.is_available():
-        return torch.bfloat16
+        return torch.bfloat16 if torch.cuda.get_device_capability()[0] >= 8 else torch.float32
     probes = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
     native = any(getattr(torch.cpu, probe, lambda: False)() for probe in probes)
     return torch.bfloat16 if native else torch.float32

@@ -16,7 +16,7 @@ from twin_pipelines.foundation.database import copy_frame, fetch_frame
 from twin_pipelines.instruct.pairs import PAIR_SCHEMA
 
 if TYPE_CHECKING:
-    from twin_pipelines.foundation.partitions import DayRange
+    from twin_pipelines.foundation.days import DayRange
 
 RATE_DAYS = 90
 

@@ -5,7 +5,7 @@ import polars as pl
 
 from twin_pipelines.features.refresh import slices
 from twin_pipelines.features.store import load_turns, raw_volume
-from twin_pipelines.foundation.partitions import DayRange
+from twin_pipelines.foundation.days import DayRange
 from twin_pipelines.foundation.resources import TwinResource
 from twin_pipelines.memory import store
 from twin_pipelines.memory.candidates import core_candidates_of

@@ -11,7 +11,7 @@ from twin_pipelines.foundation.database import copy_frame, fetch_frame
 from twin_pipelines.memory.candidates import CANDIDATES
 
 if TYPE_CHECKING:
-    from twin_pipelines.foundation.partitions import DayRange
+    from twin_pipelines.foundation.days import DayRange
 
 
 def rewrite_candidates(connection: psycopg.Connection, candidates: pl.DataFrame) -> None:

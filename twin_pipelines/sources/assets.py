@@ -49,7 +49,8 @@ def raw_conversations(
 
 def _in_words(report: ImportReport) -> str:
     words = (
-        f"{report.source} ({report.location}): {report.read:,} rows read, {report.landed:,} landed, "
+        f"{report.source} ({report.location}): {report.read:,} rows read, "
+        f"{report.landed:,} landed, "
         f"{report.rejected:,} rejected, {report.repaired:,} repaired"
     )
     return "; ".join([words, *report.notices])

@@ -10,7 +10,7 @@ import dagster as dg
 import polars as pl
 import psycopg
 
-from twin_pipelines.foundation.partitions import DayRange
+from twin_pipelines.foundation.days import DayRange
 from twin_pipelines.foundation.quality import table_checks
 from twin_pipelines.foundation.resources import TwinResource
 from twin_pipelines.settings import load_settings

@@ -24,7 +24,6 @@ from twin_pipelines.sources.identities import Identities
 from twin_pipelines.sources.lines import LONGEST_LINE, MOST_BYTES, MOST_LINES, Lines, read_lines
 from twin_pipelines.sources.messages import (
     LOOSE_SCHEMA,
-    NO_TIME,
     Batch,
     Rules,
     tidy,
@@ -262,7 +261,10 @@ def _csv_header(lines: _CsvLines, path: Path) -> tuple[Any, list[str]]:
     first = next((line for line in lines if line.strip()), "")
     best: list[str] = []
     for delimiter in DELIMITERS:
-        cells = next(csv.reader([first], delimiter=delimiter), [])
+        try:
+            cells = next(csv.reader([first], delimiter=delimiter), [])
+        except csv.Error:
+            continue
         names = [cell.strip().lower() for cell in cells]
         if set(NEEDED) <= set(names):
             return csv.reader(lines, delimiter=delimiter), names
@@ -321,7 +323,7 @@ def _loose(
     sent_at, zoneless = parse_times(times, rules.zone)
     metadata, left_out = json_column(columns["metadata"], rules.max_chars)
     timeless = times.is_null() if times.dtype.is_numeric() else times.fill_null("") == ""
-    fault = pl.select(pl.when(timeless).then(pl.lit(NO_TIME)).otherwise(None)).to_series()
+    fault = pl.repeat(None, len(numbers), dtype=pl.String, eager=True)
     changed = {place for column in texts.values() for place in column.replaced}.union(replaced)
     return pl.DataFrame(
         {
@@ -331,6 +333,7 @@ def _loose(
             "sent_at": sent_at,
             "reply_to": texts["reply_to"].text,
             "metadata": metadata,
+            "timeless": timeless,
             "zoneless": zoneless,
             "replaced": _flags(changed, len(numbers)),
             "left_out": _flags(left_out, len(numbers)),

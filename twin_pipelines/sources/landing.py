@@ -21,7 +21,7 @@ from twin_pipelines.sources.subject import Subject, resolve_subject
 from twin_pipelines.sources.tally import Tally
 
 if TYPE_CHECKING:
-    from twin_pipelines.foundation.partitions import DayRange
+    from twin_pipelines.foundation.days import DayRange
 
 Progress = Callable[[str], None]
 

@@ -16,7 +16,7 @@ from twin_pipelines.foundation.database import copy_frame
 from twin_pipelines.settings import TwinError
 
 if TYPE_CHECKING:
-    from twin_pipelines.foundation.partitions import DayRange
+    from twin_pipelines.foundation.days import DayRange
 
 _LANDED = (
     "source",

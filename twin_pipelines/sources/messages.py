@@ -29,6 +29,7 @@ MESSAGE_SCHEMA: dict[str, Any] = {
 LOOSE_SCHEMA: dict[str, Any] = {
     "line": pl.Int64,
     **MESSAGE_SCHEMA,
+    "timeless": pl.Boolean,  # there was no time to read
     "zoneless": pl.Boolean,  # the time was written without a zone
     "replaced": pl.Boolean,  # characters were replaced while reading
     "left_out": pl.Boolean,  # the metadata could not be kept
@@ -139,6 +140,7 @@ def as_loose(frame: pl.DataFrame) -> pl.DataFrame:
     return frame.select(
         pl.int_range(1, pl.len() + 1, dtype=pl.Int64).alias("line"),
         *MESSAGE_SCHEMA,
+        pl.lit(False).alias("timeless"),
         pl.lit(False).alias("zoneless"),
         pl.lit(False).alias("replaced"),
         pl.lit(False).alias("left_out"),
@@ -196,6 +198,8 @@ def _fault(rules: Rules) -> pl.Expr:
         .then(pl.lit(NO_SPEAKER))
         .when(pl.col("text").is_null())
         .then(pl.lit(NO_TEXT))
+        .when(pl.col("timeless"))
+        .then(pl.lit(NO_TIME))
         .when(sent_at.is_null())
         .then(pl.lit(UNREADABLE_TIME))
         .when(sent_at > rules.latest)

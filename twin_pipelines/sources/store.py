@@ -14,7 +14,7 @@ from twin_pipelines.foundation.database import fetch_frame
 from twin_pipelines.settings import TwinError
 
 if TYPE_CHECKING:
-    from twin_pipelines.foundation.partitions import DayRange
+    from twin_pipelines.foundation.days import DayRange
 
 
 @dataclass(frozen=True)

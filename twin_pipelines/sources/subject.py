@@ -69,7 +69,7 @@ def _by_name(wanted: str, in_force: Sequence[Source]) -> str:
 def _first_voice(connection: psycopg.Connection, settings: TwinSettings) -> str:
     for rank in range(1, chitchat.SUBJECT_RANKS + 1):
         speaker = chitchat.speaker_of_rank(rank)
-        if voice_trial.judge(connection, settings, speaker).passed:
+        if voice_trial.sender_is_one_voice(connection, settings, speaker):
             return speaker
     raise TwinError(
         "None of chitchat's ten most prolific senders passes the one-voice test; choose one by "

@@ -15,11 +15,11 @@ from psycopg import sql
 from twin_pipelines.foundation.database import connect
 from twin_pipelines.settings import Columns, Source, TwinError
 from twin_pipelines.sources.identities import Identities
-from twin_pipelines.sources.messages import LOOSE_SCHEMA, NO_TIME, Batch, Rules, day_of, tidy
+from twin_pipelines.sources.messages import LOOSE_SCHEMA, Batch, Rules, day_of, tidy
 from twin_pipelines.sources.times import MOMENT
 
 if TYPE_CHECKING:
-    from twin_pipelines.foundation.partitions import DayRange
+    from twin_pipelines.foundation.days import DayRange
 
 ROWS_AT_ONCE = 5_000
 MESSAGE_TYPE = "message_type"  # kept as metadata when the table has it: cleaning drops by it
@@ -242,10 +242,11 @@ def _loose(rows: list[tuple[Any, ...]], line: int, rules: Rules) -> pl.DataFrame
         pl.col("sent_at").cast(MOMENT),
         "reply_to",
         pl.when(~left_out).then(metadata).alias("metadata"),
+        pl.col("sent_at").is_null().alias("timeless"),
         pl.lit(False).alias("zoneless"),
         pl.lit(False).alias("replaced"),
         left_out.alias("left_out"),
-        pl.when(pl.col("sent_at").is_null()).then(pl.lit(NO_TIME)).alias("fault"),
+        pl.lit(None, dtype=pl.String).alias("fault"),
     ).select(*LOOSE_SCHEMA)
 
 
@@ -254,7 +255,7 @@ def _by_day(loose: pl.DataFrame, rules: Rules) -> tuple[pl.DataFrame, pl.Series]
     lacking = loose["conversation_id"].fill_null("").str.strip_chars() == ""
     if not lacking.any():
         return loose, loose["line"].clear()
-    day = day_of(pl.col("sent_at"), rules.zone).cast(pl.String)
+    day = day_of(pl.col("sent_at"), rules.zone).cast(pl.String).fill_null("undated")
     named = pl.when(lacking).then(day).otherwise("conversation_id")
     return loose.with_columns(conversation_id=named), loose["line"].filter(lacking)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -47,10 +48,24 @@ def time_column(values: Sequence[Any]) -> pl.Series:
     """Text or numbers, as `times.parse_times` takes them; other values become unreadable text."""
     kinds = set(map(type, values)) - {type(None)}
     if kinds and kinds <= {int, float}:
-        return pl.Series([None if v is None else float(v) for v in values], dtype=pl.Float64)
+        return pl.Series([_as_float(value) for value in values], dtype=pl.Float64)
     if kinds <= {str}:
         return text_column(values).text
-    return text_column([str(v) if v is not None else None for v in values]).text
+    return text_column([_as_time_text(value) for value in values]).text
+
+
+def _as_float(value: float | None) -> float | None:
+    try:
+        return None if value is None else float(value)
+    except OverflowError:
+        return math.inf
+
+
+def _as_time_text(value: Any) -> str | None:
+    """Numbers with so many digits that they cannot be taken for a date."""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return f"{float(value):020.6f}" if abs(value) < 1e20 else "too large"
+    return None if value is None else str(value)
 
 
 def json_column(values: Sequence[Any], most_chars: int) -> tuple[pl.Series, list[int]]:

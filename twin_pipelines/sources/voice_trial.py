@@ -37,6 +37,14 @@ def judge(connection: psycopg.Connection, settings: TwinSettings, speaker: str) 
     return outcome
 
 
+def sender_is_one_voice(
+    connection: psycopg.Connection, settings: TwinSettings, sender: str
+) -> bool:
+    """Whether a chitchat sender passes; habits alone may refuse, which spares most of the work."""
+    signs = voice.habit_signs(habits(chitchat.own_texts(sender)))
+    return all(good for _, good in signs) and bool(judge(connection, settings, sender).passed)
+
+
 def _in_package(connection: psycopg.Connection, settings: TwinSettings, speaker: str) -> bool:
     kinds = {source.kind for source in origins.sources_in_force(connection, settings)}
     return "chitchat" in kinds and speaker in chitchat.senders()["speaker"]

@@ -24,7 +24,7 @@ from twin_pipelines.embeddings.checks import (
 from twin_pipelines.embeddings.encoder import Progress, Vectors, load_encoder
 from twin_pipelines.embeddings.refresh import refresh
 from twin_pipelines.foundation.database import connect
-from twin_pipelines.foundation.partitions import DayRange
+from twin_pipelines.foundation.days import DayRange
 from twin_pipelines.foundation.resources import TwinResource
 from twin_pipelines.settings import TwinSettings
 

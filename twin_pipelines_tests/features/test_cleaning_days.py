@@ -15,7 +15,7 @@ from raw_frames import DAY, at, raw_frame
 
 from twin_pipelines.features.cleaning import DROPPED, REASONS, Cleaned, clean
 from twin_pipelines.features.turns import TURNS
-from twin_pipelines.foundation.partitions import DayRange
+from twin_pipelines.foundation.days import DayRange
 from twin_pipelines.settings import Cleaning
 
 SETTINGS = Cleaning(session_pause_minutes=240, burst_seconds=1800)

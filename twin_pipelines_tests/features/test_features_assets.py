@@ -14,7 +14,7 @@ from test_features_store import conversation, land
 from twin_pipelines.features import assets, checks
 from twin_pipelines.features.assets import cleaned_messages
 from twin_pipelines.features.refresh import refresh_days
-from twin_pipelines.foundation.partitions import DayRange
+from twin_pipelines.foundation.days import DayRange
 from twin_pipelines.foundation.resources import TwinResource
 from twin_pipelines.settings import TwinSettings
 

@@ -14,7 +14,7 @@ from raw_frames import DAY, at, raw_frame
 from twin_pipelines.features import refresh, store
 from twin_pipelines.features.refresh import refresh_days, slices
 from twin_pipelines.foundation.database import connect, copy_frame
-from twin_pipelines.foundation.partitions import DayRange
+from twin_pipelines.foundation.days import DayRange
 from twin_pipelines.settings import TwinSettings
 from twin_pipelines.sources.store import load_messages
 

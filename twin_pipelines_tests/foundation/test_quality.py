@@ -7,7 +7,8 @@ import polars as pl
 import psycopg
 import pytest
 
-from twin_pipelines.foundation.partitions import DAILY, DayRange
+from twin_pipelines.foundation.days import DayRange
+from twin_pipelines.foundation.partitions import DAILY
 from twin_pipelines.foundation.quality import as_markdown, explain, table_checks, validate
 from twin_pipelines.foundation.resources import TwinResource
 from twin_pipelines.settings import TwinSettings
@@ -59,9 +60,7 @@ def test_a_critical_check_stops_what_is_downstream_and_a_warning_does_not(
     def upstream() -> dg.MaterializeResult:
         return dg.MaterializeResult()
 
-    @dg.asset(
-        partitions_def=DAILY, backfill_policy=dg.BackfillPolicy.single_run(), deps=[upstream]
-    )
+    @dg.asset(partitions_def=DAILY, backfill_policy=dg.BackfillPolicy.single_run(), deps=[upstream])
     def downstream() -> dg.MaterializeResult:
         ran.append("downstream")
         return dg.MaterializeResult()

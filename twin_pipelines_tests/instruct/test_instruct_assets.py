@@ -12,7 +12,7 @@ import polars as pl
 import psycopg
 import pytest
 
-from twin_pipelines.foundation.partitions import DayRange
+from twin_pipelines.foundation.days import DayRange
 from twin_pipelines.foundation.resources import TwinResource
 from twin_pipelines.instruct import checks, store
 from twin_pipelines.instruct.assets import instruct_dataset, instruct_pairs

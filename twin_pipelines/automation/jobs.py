@@ -1,0 +1,30 @@
+"""The two jobs of the graph: the daily half, by day, and the release half, over all of it."""
+
+from __future__ import annotations
+
+import dagster as dg
+
+from twin_pipelines.foundation.partitions import DAILY
+
+daily_refresh = dg.define_asset_job(
+    "daily_refresh",
+    selection=dg.AssetSelection.assets(
+        "raw_conversations", "cleaned_messages", "message_embeddings", "instruct_pairs"
+    ),
+    partitions_def=DAILY,
+    description="Messages of a day, or of any range of days as one run: raw to paired.",
+)
+
+train_and_promote = dg.define_asset_job(
+    "train_and_promote",
+    selection=dg.AssetSelection.assets(
+        "core_candidates",
+        "instruct_dataset",
+        "lora_adapter",
+        "evaluated_model",
+        "registered_model",
+        "promoted_model",
+        "core_memories",
+    ),
+    description="From dataset to promotion; what is unchanged is reused.",
+)

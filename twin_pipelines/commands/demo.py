@@ -1,0 +1,71 @@
+"""`twin demo`: the whole graph on real human conversations, from nothing to a scoreboard."""
+
+from __future__ import annotations
+
+import time
+
+import tomli_w
+from rich.console import Console
+
+from twin_pipelines.commands import runs
+from twin_pipelines.commands.status import collect, scoreboard
+from twin_pipelines.foundation.instance import open_instance
+from twin_pipelines.settings import TwinError, TwinSettings, load_settings
+
+MARK = "# Written by `twin demo`; edit or delete it as you like.\n"
+
+
+def demo(rank: int | None, speaker: str, console: Console) -> bool:
+    """Run everything on the chitchat package and print the scoreboard.
+
+    Returns True when both halves of the graph ran through; a challenger that the gate refuses is
+    a run through as well: the scoreboard says why. Raises TwinError when this state folder already
+    holds somebody's own history.
+    """
+    started = time.monotonic()
+    settings = _demo_settings(rank, speaker)
+    from twin_pipelines.sources import chitchat
+
+    first, last = chitchat.span()
+    settings.widen_history(first, last)
+    with open_instance(settings) as (instance, databases):
+        console.print(f"[bold]Daily half[/bold], {first} to {last} as one run")
+        daily = runs.refresh(instance, first, last, console)
+        if not daily.success:
+            raise TwinError(f"The daily half failed: {'; '.join(daily.failures)}.")
+        console.print("[bold]Release half[/bold]")
+        release = runs.train(instance, console, "demo")
+        status = collect(settings, instance, databases)
+    console.print(scoreboard(status))
+    console.print(
+        f"{time.monotonic() - started:.0f} s. `twin up` shows it; `twin report` tells it."
+    )
+    if not release.success and status["gate"]["passed"] is not False:
+        raise TwinError(f"The release half failed: {'; '.join(release.failures)}.")
+    return True
+
+
+def _demo_settings(rank: int | None, speaker: str) -> TwinSettings:
+    settings = load_settings()
+    foreign = [source.name for source in settings.sources if source.kind != "chitchat"]
+    if foreign:
+        raise TwinError(
+            f"The settings name your own sources ({', '.join(foreign)}); the demo would mix "
+            "strangers into them: run it with another TWIN_HOME and in another folder."
+        )
+    file = settings.home / "twin.toml"
+    if file.exists() and not file.read_text().startswith(MARK):
+        raise TwinError(f"{file} is yours; run the demo with another TWIN_HOME.")
+    subject: dict[str, object] = {}
+    if rank is not None:
+        subject["rank"] = rank
+    if speaker:
+        subject["speaker"] = speaker
+    content = {
+        "sources": [{"name": "chitchat", "kind": "chitchat"}],
+        **({"subject": subject} if subject else {}),
+    }
+    settings.home.mkdir(parents=True, exist_ok=True)
+    file.write_text(MARK + tomli_w.dumps(content))
+    load_settings.cache_clear()
+    return load_settings()

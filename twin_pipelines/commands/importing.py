@@ -1,0 +1,76 @@
+"""`twin import` and `twin refresh`: files in, and the days that follow from them."""
+
+from __future__ import annotations
+
+import getpass
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+from rich.console import Console
+
+from twin_pipelines.commands import runs
+from twin_pipelines.foundation.database import connect
+from twin_pipelines.foundation.instance import open_instance
+from twin_pipelines.settings import TwinError, TwinSettings
+from twin_pipelines.sources.landing import ImportReport, import_file
+
+
+def import_all(
+    settings: TwinSettings,
+    files: list[Path],
+    *,
+    source: str,
+    consent: str,
+    land_only: bool,
+    console: Console,
+) -> bool:
+    """Land every file, then derive the days they touch; False when a file could not be read."""
+    granted = consent or (
+        f"given by running `twin import` as {getpass.getuser()} on {datetime.now(UTC):%Y-%m-%d}"
+    )
+    reports, unreadable = [], 0
+    with open_instance(settings) as (instance, databases):
+        with connect(databases.twin) as connection:
+            for file in files:
+                try:
+                    report = import_file(
+                        connection, settings, file, source_name=source or None, consent=granted
+                    )
+                except TwinError as error:
+                    unreadable += 1
+                    console.print(f"[red]{file}: {error}[/red]", highlight=False)
+                    continue
+                _print(report, file, console)
+                reports.append(report)
+        days = [day for report in reports for day in (report.first_day, report.last_day) if day]
+        if days and not land_only:
+            outcome = runs.refresh(instance, min(days), max(days), console)
+            if not outcome.success:
+                raise TwinError(f"The daily half failed: {'; '.join(outcome.failures)}.")
+    return not unreadable
+
+
+def refresh_days(
+    settings: TwinSettings, first: date | None, last: date | None, console: Console
+) -> None:
+    """Run the daily half over these days; the ends default to those of the history."""
+    begin, end = settings.history_span()
+    first, last = first or begin, last or end or datetime.now(settings.zone).date()
+    if first < begin or first > last:
+        raise TwinError(
+            f"There is no range {first} to {last} in a history that begins on {begin}; "
+            "give --first and --last within it, or set [history] start."
+        )
+    with open_instance(settings) as (instance, _):
+        outcome = runs.refresh(instance, first, last, console)
+    if not outcome.success:
+        raise TwinError(f"The daily half failed: {'; '.join(outcome.failures)}.")
+
+
+def _print(report: ImportReport, file: Path, console: Console) -> None:
+    console.print(
+        f"{file.name}: {report.read:,} rows read, {report.landed:,} landed, "
+        f"{report.rejected:,} rejected, {report.repaired:,} repaired"
+    )
+    for problem, rows in report.problems.items():
+        console.print(f"  {rows:,}: {problem}", highlight=False)

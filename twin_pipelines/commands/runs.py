@@ -1,0 +1,105 @@
+"""Runs started from the command line: the daily half over a range of days, and the release half."""
+
+from __future__ import annotations
+
+import logging
+import time
+from datetime import date
+from types import TracebackType
+
+import dagster as dg
+from rich.console import Console
+from rich.status import Status
+
+from twin_pipelines.foundation.instance import RunOutcome, run_job
+
+DAILY_JOB = "daily_refresh"
+RELEASE_JOB = "train_and_promote"
+
+
+class RunProgress:
+    """Shows a run while it happens: a line for each finished step, a live one for the present."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._status = Status("starting", console=console)
+        self._started: dict[str, float] = {}
+        self._materialised: set[str] = set()
+
+    def __enter__(self) -> RunProgress:
+        self._status.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._status.stop()
+
+    def __call__(self, entry: dg.EventLogEntry) -> None:
+        event = entry.dagster_event
+        if event is None:
+            self._log(entry)
+        elif event.event_type == dg.DagsterEventType.STEP_START:
+            self._started[event.step_key or ""] = time.monotonic()
+            self._status.update(_readable(event.step_key))
+        elif event.event_type == dg.DagsterEventType.ASSET_MATERIALIZATION:
+            self._materialised.add(event.step_key or "")
+        elif (
+            event.event_type == dg.DagsterEventType.STEP_SUCCESS
+            and event.step_key in self._materialised
+        ):
+            seconds = time.monotonic() - self._started.get(event.step_key or "", time.monotonic())
+            name = _readable(event.step_key)
+            self._console.print(f"  [green]✓[/green] {name:<22} {seconds:6.1f} s")
+        elif event.event_type == dg.DagsterEventType.ASSET_CHECK_EVALUATION:
+            self._check(event)
+        elif event.is_step_failure:
+            self._console.print(f"  [red]✗[/red] {_readable(event.step_key)}")
+
+    def _log(self, entry: dg.EventLogEntry) -> None:
+        level = int(entry.level)
+        if level >= logging.WARNING and entry.step_key:
+            self._console.print(f"    [yellow]{entry.user_message}[/yellow]", highlight=False)
+        elif level >= logging.INFO and entry.step_key:
+            first = entry.user_message.splitlines()[0][:100] if entry.user_message else ""
+            self._status.update(f"{_readable(entry.step_key)}: {first}")
+
+    def _check(self, event: dg.DagsterEvent) -> None:
+        evaluation = event.asset_check_evaluation_data
+        if evaluation.passed:
+            return
+        blocking = evaluation.severity == dg.AssetCheckSeverity.ERROR
+        mark, colour = ("✗", "red") if blocking else ("!", "yellow")
+        where = f"{evaluation.asset_key.to_user_string()}.{evaluation.check_name}"
+        words = f": {evaluation.description}" if evaluation.description else ""
+        self._console.print(f"    [{colour}]{mark} {where}{words}[/{colour}]", highlight=False)
+
+
+def refresh(instance: dg.DagsterInstance, first: date, last: date, console: Console) -> RunOutcome:
+    """Materialise the daily half for these days, as one run."""
+    return _run(instance, DAILY_JOB, console, (first.isoformat(), last.isoformat()))
+
+
+def train(instance: dg.DagsterInstance, console: Console, reason: str) -> RunOutcome:
+    """Dataset, adapter, evaluation, gate and, if it passes, promotion."""
+    return _run(instance, RELEASE_JOB, console, None, {"twin/reason": reason})
+
+
+def _run(
+    instance: dg.DagsterInstance,
+    job: str,
+    console: Console,
+    days: tuple[str, str] | None,
+    tags: dict[str, str] | None = None,
+) -> RunOutcome:
+    from twin_pipelines.definitions import defs
+
+    with RunProgress(console) as progress:
+        return run_job(instance, defs.resolve_job_def(job), days=days, tags=tags, on_event=progress)
+
+
+def _readable(step_key: str | None) -> str:
+    return (step_key or "").replace("__", ".")

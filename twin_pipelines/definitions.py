@@ -1,0 +1,52 @@
+"""The graph's table of contents: every room's assets and checks, in the order data flows."""
+
+from __future__ import annotations
+
+import dagster as dg
+
+from twin_pipelines.automation import jobs, schedules, sensors
+from twin_pipelines.embeddings import assets as embeddings
+from twin_pipelines.embeddings import checks as embeddings_checks
+from twin_pipelines.evaluation import assets as evaluation
+from twin_pipelines.evaluation import checks as evaluation_checks
+from twin_pipelines.features import assets as features
+from twin_pipelines.features import checks as features_checks
+from twin_pipelines.foundation.resources import TwinResource
+from twin_pipelines.foundation.tracking import MlflowTracking
+from twin_pipelines.instruct import assets as instruct
+from twin_pipelines.instruct import checks as instruct_checks
+from twin_pipelines.memory import assets as memory
+from twin_pipelines.memory import checks as memory_checks
+from twin_pipelines.promotion import assets as promotion
+from twin_pipelines.promotion import checks as promotion_checks
+from twin_pipelines.sources import assets as sources
+from twin_pipelines.sources import checks as sources_checks
+from twin_pipelines.training import assets as training
+from twin_pipelines.training import checks as training_checks
+
+ROOMS = [
+    (sources, sources_checks),
+    (features, features_checks),
+    (embeddings, embeddings_checks),
+    (memory, memory_checks),
+    (instruct, instruct_checks),
+    (training, training_checks),
+    (evaluation, evaluation_checks),
+    (promotion, promotion_checks),
+]
+
+defs = dg.Definitions(
+    assets=[asset for room, _ in ROOMS for asset in dg.load_assets_from_modules([room])],
+    asset_checks=[
+        check for _, room in ROOMS for check in dg.load_asset_checks_from_modules([room])
+    ],
+    jobs=[jobs.daily_refresh, jobs.train_and_promote],
+    schedules=[schedules.daily_schedule],
+    sensors=[sensors.retrain_on_volume],
+    resources={
+        "twin": TwinResource(),
+        "tracking": MlflowTracking(),
+        "pipes": dg.PipesSubprocessClient(),
+    },
+    executor=dg.in_process_executor,
+)

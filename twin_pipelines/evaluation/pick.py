@@ -1,0 +1,84 @@
+"""Pick the real reply: the true one among the subject's own replies to other contexts.
+
+METRICS section 4. Scored by PMI sum = log p(reply | context) - log p(reply): a reply that is likely
+anywhere gains nothing from it. Of a long reply its first tokens are scored, all alike, so that
+length decides nothing and thousands of candidates can be read. hits@1/k is the chance that the true
+reply beats k - 1 distractors; with 19 distractors scored, that of a smaller k is computed over all
+their subsets instead of one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import islice
+from math import comb
+from typing import Any
+
+import numpy as np
+
+from twin_pipelines.evaluation.bootstrap import Floats, mean
+from twin_pipelines.generation.local import Score
+from twin_pipelines.generation.prompt import Message
+
+DISTRACTORS = 19
+Tokens = tuple[int, ...]
+CHOICES = (4, 20)
+
+
+def candidates(replies: Sequence[Tokens], seed: int) -> list[list[Tokens]]:
+    """The true reply of each context, first, and its distractors from the other contexts.
+
+    `replies` are the beginnings of the real replies, one a context. Distractors differ from one
+    another and from the true reply; fewer where there are not enough.
+    """
+    pool = list(dict.fromkeys(replies))
+    groups = []
+    for position, true in enumerate(replies):
+        order = np.random.default_rng([seed, position]).permutation(len(pool))
+        others = (pool[place] for place in order if pool[place] != true)
+        groups.append([true, *islice(others, DISTRACTORS)])
+    return groups
+
+
+def without_context(prompt: Sequence[Message]) -> list[Message]:
+    """What a reply's own likelihood is conditioned on: the system message and an empty message."""
+    system = [message for message in prompt if message["role"] == "system"]
+    return [*system, {"role": "user", "content": ""}]
+
+
+def pmi(
+    groups: Sequence[Sequence[Tokens]],
+    given: Sequence[Sequence[Score]],
+    alone: Mapping[Tokens, Score],
+) -> list[Floats]:
+    """PMI sum of each candidate: `given` its context, less what it scores `alone`."""
+    return [
+        np.array(
+            [
+                score.log_prob - alone[reply].log_prob
+                for reply, score in zip(replies, scores, strict=True)
+            ]
+        )
+        for replies, scores in zip(groups, given, strict=True)
+    ]
+
+
+def hits(scores: Floats, choices: int) -> float:
+    """Chance that the first score is the highest among itself and `choices` - 1 of the others.
+
+    Over all subsets of that size; NaN where there are fewer others.
+    """
+    others = len(scores) - 1
+    if others < choices - 1:
+        return float("nan")
+    beaten = int((scores[1:] < scores[0]).sum())
+    return comb(beaten, choices - 1) / comb(others, choices - 1)
+
+
+def pick_figures(scores: Sequence[Floats], counts: Floats) -> dict[str, Any]:
+    """hits@1 of 4 and of 20 with intervals; `counts` are bootstrap resamples of the contexts."""
+    figures = {}
+    for choices in CHOICES:
+        won = np.array([hits(group, choices) for group in scores])
+        figures[f"hits1_of_{choices}"] = mean(won, counts).as_dict()
+    return figures

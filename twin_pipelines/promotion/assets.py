@@ -1,0 +1,198 @@
+"""The Dagster door of the room: registered, judged, and, when it passes, serving."""
+
+from typing import Any
+
+import dagster as dg
+
+from twin_pipelines.evaluation import scorecard
+from twin_pipelines.evaluation.store import evaluation, latest_evaluation
+from twin_pipelines.foundation.resources import TwinResource
+from twin_pipelines.foundation.tracking import MlflowTracking, register_version
+from twin_pipelines.memory.store import load_candidates
+from twin_pipelines.promotion import store
+from twin_pipelines.promotion.gate import judge
+from twin_pipelines.promotion.release import (
+    admitted,
+    promote,
+    refresh_core_memories,
+    sync_aliases,
+)
+from twin_pipelines.settings import TwinError
+from twin_pipelines.training import store as training
+
+
+@dg.asset(
+    deps=["evaluated_model"],
+    group_name="promotion",
+    kinds={"python", "mlflow", "postgres"},
+    owners=["team:twin"],
+    code_version="1",
+)
+def registered_model(
+    context: dg.AssetExecutionContext, twin: TwinResource, tracking: MlflowTracking
+) -> dg.MaterializeResult:
+    """The evaluated adapter as a version in the model registry, with the gate's verdict in words.
+
+    A challenger that is refused stays registered with the reason; the champion stays in force.
+    """
+    settings = twin.settings
+    with twin.connect() as connection, tracking.client() as client:
+        measured = latest_evaluation(connection)
+        adapter = training.adapter(connection, measured.adapter_id) if measured else None
+        if measured is None or adapter is None:
+            raise TwinError("Nothing was evaluated yet; materialise evaluated_model first.")
+        present = store.champion(connection)
+        reference = (
+            evaluation(connection, present.evaluation_id)
+            if present and present.adapter_id != adapter.adapter_id
+            else None
+        )
+        verdict = judge(measured.metrics, settings.gate, reference.metrics if reference else None)
+        figures = scorecard.headline(measured.metrics)
+        version = register_version(
+            client,
+            key=measured.evaluation_id,
+            run_id=adapter.mlflow_run_id,
+            source=settings.home / adapter.path / "adapter",
+            tags={
+                "adapter_id": adapter.adapter_id,
+                "base_model": adapter.base_model,
+                "dataset_version": adapter.dataset_version,
+                **{name: f"{value:.4f}" for name, value in figures.items()},
+            },
+            description=verdict.words,
+        )
+        release = store.save_release(
+            connection,
+            adapter_id=adapter.adapter_id,
+            evaluation_id=measured.evaluation_id,
+            model_version=version,
+            verdict=verdict.as_dict(),
+        )
+        connection.commit()
+        sync_aliases(connection, client)
+    log = context.log.info if verdict.passed else context.log.warning
+    log(_told(release, verdict.words))
+    return dg.MaterializeResult(
+        metadata={
+            "release": release.release_id,
+            "model_version": release.model_version,
+            "status": release.status,
+            "verdict": dg.MetadataValue.md(_conditions(verdict.as_dict())),
+            **figures,
+        }
+    )
+
+
+@dg.asset(
+    deps=["registered_model", "core_candidates"],
+    group_name="promotion",
+    kinds={"python", "mlflow", "postgres"},
+    owners=["team:twin"],
+    code_version="1",
+)
+def promoted_model(
+    context: dg.AssetExecutionContext, twin: TwinResource, tracking: MlflowTracking
+) -> dg.MaterializeResult:
+    """The release that serves: adapter and core memories, in force together.
+
+    Runs only where the gate let the challenger pass. The champion before it is retired in the same
+    transaction, and a rollback brings it back whole.
+    """
+    with twin.connect() as connection:
+        judged = store.latest_release(connection)
+        if judged is None:
+            raise TwinError("Nothing was registered yet; materialise registered_model first.")
+        memories = admitted(load_candidates(connection), twin.settings.memory)
+        if judged.status == "retired":
+            context.log.warning(
+                f"Release {judged.release_id} was retired, so it is not promoted again by itself; "
+                "new data or settings make a new challenger."
+            )
+            promoted = store.champion(connection)
+        else:
+            promoted = promote(connection, judged.release_id, memories)
+        connection.commit()
+        with tracking.client() as client:
+            sync_aliases(connection, client)
+        count = store.core_memory_count(connection)
+    if promoted is None:
+        raise TwinError("No release serves; materialise lora_adapter to make a new challenger.")
+    changed = promoted.release_id == judged.release_id and judged.status == "challenger"
+    context.log.info(
+        f"Version {promoted.model_version} {'now serves' if changed else 'serves as before'}, "
+        f"with {count} core memories"
+    )
+    return dg.MaterializeResult(
+        metadata={
+            "release": promoted.release_id,
+            "model_version": promoted.model_version,
+            "adapter_id": promoted.adapter_id,
+            "base_model": promoted.base_model,
+            "promoted": changed,
+            "promoted_at": str(promoted.promoted_at),
+            "core_memories": count,
+            "verdict": dg.MetadataValue.md(_conditions(promoted.verdict)),
+        }
+    )
+
+
+@dg.asset(
+    deps=["promoted_model", "core_candidates"],
+    group_name="promotion",
+    kinds={"python", "postgres"},
+    owners=["team:twin"],
+    code_version="1",
+)
+def core_memories(context: dg.AssetExecutionContext, twin: TwinResource) -> dg.MaterializeResult:
+    """What the serving release remembers first: important statements, with their messages.
+
+    They came into force with the release. When only the candidates changed, the champion's are
+    brought up to date, all or nothing.
+    """
+    settings = twin.settings
+    with twin.connect() as connection:
+        candidates = load_candidates(connection)
+        refreshed = refresh_core_memories(connection, admitted(candidates, settings.memory))
+        connection.commit()
+        memories = store.core_memories(connection)
+        present = store.champion(connection)
+    context.log.info(
+        f"{memories.height} core memories of {candidates.height} candidates are in force"
+        + (", brought up to date" if refreshed else "")
+    )
+    return dg.MaterializeResult(
+        metadata={
+            "dagster/row_count": memories.height,
+            "candidates": candidates.height,
+            "refreshed": refreshed,
+            "release": present.release_id if present else "none",
+            "threshold": settings.memory.core_threshold,
+            "memories": dg.MetadataValue.md(_listed(memories.to_dicts())),
+        }
+    )
+
+
+def _told(release: store.Release, words: str) -> str:
+    if release.status == "champion":
+        return f"Version {release.model_version} is the champion already. {words}"
+    return f"Version {release.model_version} is registered as {release.status}. {words}"
+
+
+def _conditions(verdict: dict[str, Any]) -> str:
+    lines = [f"**{verdict['words']}**", "", "| condition | passed | why |", "|---|---|---|"]
+    lines += [
+        f"| {one['name']} | {'yes' if one['passed'] else '**no**'} | {one['words']} |"
+        for one in verdict["conditions"]
+    ]
+    return "\n".join(lines)
+
+
+def _listed(memories: list[dict[str, Any]]) -> str:
+    lines = ["| memory | kind | importance | sessions |", "|---|---|---|---|"]
+    lines += [
+        f"| {' '.join(one['content'].split()).replace('|', '/')} | {one['title']} "
+        f"| {one['importance']:.2f} | {one['sessions']} |"
+        for one in memories
+    ]
+    return "\n".join(lines)

@@ -1,0 +1,97 @@
+"""What must be true of the adapter in force."""
+
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+
+from twin_pipelines.foundation.fingerprints import hash_file, read_json
+from twin_pipelines.foundation.models import resolve_model
+from twin_pipelines.foundation.resources import TwinResource
+from twin_pipelines.instruct.store import dataset
+from twin_pipelines.settings import TwinError
+from twin_pipelines.training import store
+from twin_pipelines.training.config import LOSSES, REPORT
+from twin_pipelines.training.progress import Losses
+from twin_pipelines.training.verify import (
+    infinite_losses,
+    logit_change,
+    shared_pairs,
+    weights_are_finite,
+)
+
+LEAST_CHANGE = 1e-3
+
+
+@dg.asset_check(asset="lora_adapter", blocking=True)
+def adapter_changes_the_base(twin: TwinResource) -> dg.AssetCheckResult:
+    """The adapter loads on its base and changes what it would say."""
+    adapter, folder = _adapter(twin)
+    base = resolve_model(adapter.base_model, twin.settings, purpose="causal")
+    same_base = base.sha256 == adapter.base_hash
+    change = logit_change(base.path, folder)
+    return _result(
+        same_base and change >= LEAST_CHANGE,
+        {"mean_logit_change": change, "base_unchanged": same_base},
+        f"mean change of the logits {change:.2g}, base unchanged: {same_base}",
+    )
+
+
+@dg.asset_check(asset="lora_adapter", blocking=True)
+def validation_loss_fell(twin: TwinResource) -> dg.AssetCheckResult:
+    """Training made the subject's unseen replies likelier."""
+    adapter, _ = _adapter(twin)
+    start, end = (adapter.metrics[f"validation_loss_{when}"] for when in ("start", "end"))
+    return _result(
+        end < start, {"start": start, "end": end}, f"validation loss {start:.3f} → {end:.3f}"
+    )
+
+
+@dg.asset_check(asset="lora_adapter", blocking=True)
+def losses_and_weights_are_numbers(twin: TwinResource) -> dg.AssetCheckResult:
+    """No loss and no weight became infinite or not a number."""
+    adapter, folder = _adapter(twin)
+    steps = infinite_losses(Losses(folder / LOSSES).read())
+    finite = weights_are_finite(folder)
+    stopped = str(adapter.metrics["stopped"])
+    return _result(
+        not steps and finite and stopped != "nan",
+        {"infinite_at_steps": str(steps), "weights_finite": finite, "stopped_by": stopped},
+        f"infinite losses at steps {steps}, weights finite: {finite}, stopped by {stopped}",
+    )
+
+
+@dg.asset_check(asset="lora_adapter", blocking=True)
+def trained_on_the_train_split_only(twin: TwinResource) -> dg.AssetCheckResult:
+    """What was trained on is the dataset's train file, which shares no pair with the others."""
+    adapter, folder = _adapter(twin)
+    with twin.connect() as connection:
+        made_from = dataset(connection, adapter.dataset_version)
+    if made_from is None:
+        raise TwinError(f"The dataset {adapter.dataset_version} of the adapter is not recorded.")
+    files = twin.settings.home / made_from.path
+    report = read_json(folder / REPORT)
+    same = report.get("dataset_sha256") == hash_file(files / "train.jsonl")
+    shared = shared_pairs(files)
+    return _result(
+        same and not shared,
+        {"same_file": same, "shared_pairs": shared},
+        f"trained on the dataset's train file: {same}; pairs shared with other splits: {shared}",
+    )
+
+
+def _adapter(twin: TwinResource) -> tuple[store.Adapter, Path]:
+    with twin.connect() as connection:
+        adapter = store.latest_adapter(connection)
+    if adapter is None:
+        raise TwinError("There is no adapter yet; materialise lora_adapter first.")
+    return adapter, twin.settings.home / adapter.path
+
+
+def _result(passed: bool, metadata: dict[str, Any], words: str) -> dg.AssetCheckResult:
+    return dg.AssetCheckResult(
+        passed=passed,
+        severity=dg.AssetCheckSeverity.ERROR,
+        description=None if passed else words,
+        metadata=metadata,
+    )

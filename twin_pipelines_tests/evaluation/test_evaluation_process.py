@@ -1,0 +1,171 @@
+"""One evaluation from end to end: real (tiny) models, everything written whole."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from twin_pipelines.evaluation import measure, scorecard, systems
+from twin_pipelines.evaluation.run import main
+from twin_pipelines.evaluation.systems import System, examples, forget_old_answers, with_examples
+from twin_pipelines.evaluation.task import Candidate, Task, read_task, write_task
+from twin_pipelines.settings import TwinError
+
+
+def test_everything_is_measured_and_a_second_evaluation_answers_from_the_cache(
+    task: Task,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    path = tmp_path / "task.json"
+    write_task(task, path)
+    assert read_task(path) == task
+    assert main(["--config", str(path)]) == 0
+    assert "24 unseen exchanges of" in capsys.readouterr().out
+
+    metrics = json.loads((task.folder / "metrics.json").read_text())
+    assert metrics["frozen_set"]["n_pairs"] == 24
+    assert metrics["frozen_set"]["generated"] == 12
+    assert metrics["reply_perplexity"]["ratio"] > 0
+    assert metrics["pick_real_reply"]["twin"]["hits1_of_20"]["n"] == 24
+    assert 0 <= metrics["style_consistency"]["value"] <= 1
+    assert metrics["style_consistency"]["masked"]["value"] is not None
+    exposure = metrics["memorisation"]["canary_exposure"]
+    assert exposure["n"] == 2
+    assert 0 <= exposure["mean"] <= exposure["limit"] == 7
+    assert scorecard.headline(metrics)["reply_perplexity_twin"] > 1
+    assert "style consistency" in scorecard.table(metrics)
+    assert scorecard.plots(task.folder).count("data:image/png") == 3
+
+    replies = [json.loads(line) for line in (task.folder / "replies.jsonl").open()]
+    assert len(replies) == 12
+    assert set(replies[0]) >= {"context", "real", "twin", "base", "prompted"}
+    assert replies[0]["context"][-1]["role"] == "user"
+    assert any(row["twin"] != row["base"] for row in replies)
+
+    monkeypatch.setattr(systems, "load_model", pytest.fail)
+    again = measure.evaluate(replace(task, folder=task.folder.with_name("e2")), lambda _: None)
+    for timed in (metrics, again):
+        del timed["seconds"]
+    assert again == metrics
+
+
+def test_an_adapter_alone_is_new_work_and_the_base_is_not_asked_again(
+    task: Task, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(measure, "_style", lambda *_: {"value": None, "ci95": None, "n": 0})
+    real, loaded = systems.load_model, []
+
+    def spied(base, adapter, dtype):
+        loaded.append(adapter)
+        return real(base, adapter, dtype)
+
+    monkeypatch.setattr(systems, "load_model", spied)
+    measure.evaluate(task, lambda _: None)
+    assert loaded == [None, task.twin.adapter]
+
+    as_base = replace(task, twin=Candidate(task.twin.base, None), champion=task.twin)
+    figures = measure.evaluate(as_base, lambda _: None)
+    assert loaded[2:] == [None, task.twin.adapter], "the twin's questions are new to the base"
+    likelihood = figures["reply_perplexity"]
+    assert likelihood["ratio"] == pytest.approx(1)
+    assert likelihood["champion_delta"]["n"] == 24
+    assert "champion" in scorecard.table(figures)
+    assert not (as_base.folder / "style_attribution.png").exists()
+
+
+def test_what_the_user_can_mend_is_one_sentence_and_leaves_no_folder(
+    task: Task, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (task.dataset / "test.jsonl").unlink()
+    write_task(task, tmp_path / "task.json")
+    assert main(["--config", str(tmp_path / "task.json")]) == 1
+    assert "materialise instruct_dataset" in capsys.readouterr().err
+    assert not task.folder.exists()
+
+
+def test_a_folder_is_written_whole_or_not_at_all(
+    task: Task, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(measure, "_style", lambda *_: {"value": None, "ci95": None, "n": 0})
+    from twin_pipelines.evaluation import plots
+
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as broken:
+        broken.setattr(plots, "draw", killed)
+        with pytest.raises(KeyboardInterrupt):
+            measure.evaluate(task, lambda _: None)
+    assert not task.folder.exists()
+    measure.evaluate(task, lambda _: None)
+    left = sorted(path.name for path in task.folder.parent.iterdir())
+    assert left == [".answers", "e1"]
+
+
+def test_too_little_text_gives_no_style_figure_but_all_the_others(task: Task) -> None:
+    huge = replace(task, settings=task.settings.model_copy(update={"window_words": 5_000}))
+    figures = measure.evaluate(huge, lambda _: None)
+    assert figures["style_consistency"]["value"] is None
+    assert "a window takes 5000" in figures["style_consistency"]["note"]
+    assert figures["reply_perplexity"]["twin"] > 1
+    assert "a window takes" in scorecard.table(figures)
+
+
+def test_a_missing_model_is_said(task: Task, tmp_path: Path) -> None:
+    base = replace(task.twin.base, path=tmp_path / "nowhere")
+    with pytest.raises(TwinError, match="No usable tokenizer"):
+        measure.evaluate(replace(task, twin=Candidate(base, None)), lambda _: None)
+    gone = Candidate(task.twin.base, tmp_path)
+    with pytest.raises(TwinError, match="no adapter in"):
+        measure.evaluate(replace(task, twin=gone), lambda _: None)
+
+
+def test_undefined_numbers_become_null() -> None:
+    assert measure.json_ready({"a": [float("nan"), 1.0], "b": float("inf"), "c": "x"}) == {
+        "a": [None, 1.0],
+        "b": None,
+        "c": "x",
+    }
+
+
+def test_examples_are_short_real_replies_of_different_sessions(task: Task) -> None:
+    from twin_pipelines.evaluation.frozen import train_exchanges
+
+    train = train_exchanges(task.dataset)
+    shown = examples(train)
+    assert len(shown) == 16
+    by_reply = {exchange.reply: exchange for exchange in train}
+    sessions = [by_reply[part["content"]].session_id for part in shown[1::2]]
+    assert len(set(sessions)) == 8
+    assert examples(train[::-1]) == shown
+    whole = with_examples([{"role": "system", "content": "s"}, shown[0]], shown)
+    assert [part["role"] for part in whole[:3]] == ["system", "user", "assistant"]
+    assert len(whole) == 18
+
+
+def test_answers_depend_on_the_adapter_and_the_sampling(task: Task, tmp_path: Path) -> None:
+    told: list[str] = []
+    base = System(
+        "base",
+        task.twin.base,
+        None,
+        cache=tmp_path,
+        max_tokens=96,
+        dtype="float32",
+        report=told.append,
+    )
+    twin = System(
+        "twin", task.twin.base, task.twin.adapter, cache=tmp_path, max_tokens=96, dtype="float32"
+    )
+    asked = [[{"role": "user", "content": "hello how are you"}]] * 3
+    assert base.greedy(asked, 6) == base.greedy(asked, 6)
+    assert base.greedy(asked, 6) != twin.greedy(asked, 6)
+    assert told[0] == "base: loading the model"
+    assert len(list(tmp_path.glob("*.json"))) == 2
+    assert forget_old_answers(tmp_path, keep=1) == 1
+    assert len(list(tmp_path.glob("*.json"))) == 1
