@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from datetime import datetime
 from pathlib import Path
@@ -95,12 +96,12 @@ def refresh(first: Day = None, last: Day = None) -> None:
 @app.command()
 def train() -> None:
     """Dataset, adapter, evaluation, gate and, if it passes, promotion."""
+    from twin_pipelines.commands.runs import open_twin
     from twin_pipelines.commands.runs import train as run
     from twin_pipelines.commands.status import collect, scoreboard
-    from twin_pipelines.foundation.instance import open_instance
 
     settings = load_settings()
-    with open_instance(settings) as (instance, databases):
+    with open_twin(settings) as (instance, databases):
         outcome = run(instance, console, "asked for")
         status = collect(settings, instance, databases)
     console.print(scoreboard(status))
@@ -155,6 +156,7 @@ def ingest(
 
 def main() -> None:
     """Entry point: a failure the user can mend is one sentence and exit code 2."""
+    os.environ.setdefault("TQDM_DISABLE", "1")  # progress is ours to show, once
     try:
         app()
     except TwinError as error:

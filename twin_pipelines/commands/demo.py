@@ -9,7 +9,6 @@ from rich.console import Console
 
 from twin_pipelines.commands import runs
 from twin_pipelines.commands.status import collect, scoreboard
-from twin_pipelines.foundation.instance import open_instance
 from twin_pipelines.settings import TwinError, TwinSettings, load_settings
 
 MARK = "# Written by `twin demo`; edit or delete it as you like.\n"
@@ -24,11 +23,9 @@ def demo(rank: int | None, speaker: str, console: Console) -> bool:
     """
     started = time.monotonic()
     settings = _demo_settings(rank, speaker)
-    from twin_pipelines.sources import chitchat
-
-    first, last = chitchat.span()
-    settings.widen_history(first, last)
-    with open_instance(settings) as (instance, databases):
+    with runs.open_twin(settings) as (instance, databases):
+        first, last = settings.history_span()
+        assert last is not None, "the demo's only source is a finished archive"
         console.print(f"[bold]Daily half[/bold], {first} to {last} as one run")
         daily = runs.refresh(instance, first, last, console)
         if not daily.success:

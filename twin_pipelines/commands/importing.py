@@ -6,6 +6,7 @@ import getpass
 from datetime import UTC, date, datetime
 from pathlib import Path
 
+import psycopg
 from rich.console import Console
 
 from twin_pipelines.commands import runs
@@ -13,6 +14,7 @@ from twin_pipelines.foundation.database import connect
 from twin_pipelines.foundation.instance import open_instance
 from twin_pipelines.settings import TwinError, TwinSettings
 from twin_pipelines.sources.landing import ImportReport, import_file
+from twin_pipelines.sources.subject import Subject, resolve_subject
 
 
 def import_all(
@@ -42,8 +44,9 @@ def import_all(
                     continue
                 _print(report, file, console)
                 reports.append(report)
+            subject = None if land_only else _subject(connection, settings, console)
         days = [day for report in reports for day in (report.first_day, report.last_day) if day]
-        if days and not land_only:
+        if days and subject:
             outcome = runs.refresh(instance, min(days), max(days), console)
             if not outcome.success:
                 raise TwinError(f"The daily half failed: {'; '.join(outcome.failures)}.")
@@ -54,17 +57,30 @@ def refresh_days(
     settings: TwinSettings, first: date | None, last: date | None, console: Console
 ) -> None:
     """Run the daily half over these days; the ends default to those of the history."""
-    begin, end = settings.history_span()
-    first, last = first or begin, last or end or datetime.now(settings.zone).date()
-    if first < begin or first > last:
-        raise TwinError(
-            f"There is no range {first} to {last} in a history that begins on {begin}; "
-            "give --first and --last within it, or set [history] start."
-        )
-    with open_instance(settings) as (instance, _):
+    with runs.open_twin(settings) as (instance, _):
+        begin, end = settings.history_span()
+        first, last = first or begin, last or end or datetime.now(settings.zone).date()
+        if first < begin or first > last or (end and last > end):
+            raise TwinError(
+                f"There is no range {first} to {last} in a history from {begin} to "
+                f"{end or 'today'}; give --first and --last within it, or set [history] start."
+            )
         outcome = runs.refresh(instance, first, last, console)
     if not outcome.success:
         raise TwinError(f"The daily half failed: {'; '.join(outcome.failures)}.")
+
+
+def _subject(
+    connection: psycopg.Connection, settings: TwinSettings, console: Console
+) -> Subject | None:
+    """Whose voice is learnt; None, said to the user, while nobody was chosen."""
+    try:
+        subject = resolve_subject(connection, settings)
+        connection.commit()
+        return subject
+    except TwinError as error:
+        console.print(f"[yellow]Landed, nothing derived yet: {error}[/yellow]", highlight=False)
+        return None
 
 
 def _print(report: ImportReport, file: Path, console: Console) -> None:

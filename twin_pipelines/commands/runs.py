@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import date
 from types import TracebackType
 
@@ -11,7 +13,10 @@ import dagster as dg
 from rich.console import Console
 from rich.status import Status
 
-from twin_pipelines.foundation.instance import RunOutcome, run_job
+from twin_pipelines.foundation.database import Databases, connect
+from twin_pipelines.foundation.instance import RunOutcome, open_instance, run_job
+from twin_pipelines.settings import TwinSettings
+from twin_pipelines.sources.landing import open_history
 
 DAILY_JOB = "daily_refresh"
 RELEASE_JOB = "train_and_promote"
@@ -76,6 +81,18 @@ class RunProgress:
         where = f"{evaluation.asset_key.to_user_string()}.{evaluation.check_name}"
         words = f": {evaluation.description}" if evaluation.description else ""
         self._console.print(f"    [{colour}]{mark} {where}{words}[/{colour}]", highlight=False)
+
+
+@contextmanager
+def open_twin(settings: TwinSettings) -> Iterator[tuple[dg.DagsterInstance, Databases]]:
+    """The instance and the databases, the graph's days spanning what the sources hold.
+
+    The definitions read that span once, so nothing may import them before this.
+    """
+    with open_instance(settings) as (instance, databases):
+        with connect(databases.twin) as connection:
+            open_history(connection, settings)
+        yield instance, databases
 
 
 def refresh(instance: dg.DagsterInstance, first: date, last: date, console: Console) -> RunOutcome:

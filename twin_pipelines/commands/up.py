@@ -19,7 +19,8 @@ from types import FrameType
 import psutil
 from rich.console import Console
 
-from twin_pipelines.foundation.instance import exports, open_instance
+from twin_pipelines.commands.runs import open_twin
+from twin_pipelines.foundation.instance import exports
 from twin_pipelines.settings import TwinError, TwinSettings
 
 START_SECONDS = 120
@@ -41,7 +42,7 @@ def up(settings: TwinSettings, console: Console) -> None:
 
     Raises TwinError when a service ends by itself or does not answer within two minutes.
     """
-    with _stop_signals() as stop, open_instance(settings) as (_, databases):
+    with _stop_signals() as stop, open_twin(settings) as (_, databases):
         services = _services(settings)
         environment = os.environ | exports(settings, databases)
         environment["MLFLOW_BACKEND_STORE_URI"] = environment["MLFLOW_TRACKING_URI"]

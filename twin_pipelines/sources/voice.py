@@ -75,6 +75,7 @@ class VoiceVerifier:
         """Learn from windows by label. Raises ValueError with fewer than two labels."""
         from sklearn.feature_extraction.text import TfidfVectorizer
         from sklearn.linear_model import LogisticRegression
+        from threadpoolctl import threadpool_limits
 
         labels = sorted(label for label, texts in samples.items() if texts)
         if len(labels) < 2:
@@ -92,7 +93,8 @@ class VoiceVerifier:
         )
         matrix = self._vectorizer.fit_transform(texts)
         self._model = LogisticRegression(C=self.strength, max_iter=300, tol=1e-3)
-        self._model.fit(matrix, classes)
+        with threadpool_limits(1):  # on so small a problem threads only wait for each other
+            self._model.fit(matrix, classes)
         self.fingerprint = _hash([f"{self.features} {self.strength}", *labels, *classes, *texts])
         return self
 
