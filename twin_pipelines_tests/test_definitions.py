@@ -97,6 +97,19 @@ def test_loading_the_definitions_imports_no_heavy_library() -> None:
     assert result.stdout.strip().splitlines()[-1] == "[]"
 
 
+def test_a_command_can_widen_the_history_before_the_day_partitions_are_fixed() -> None:
+    code = (
+        "import sys, twin_pipelines.cli\n"
+        "import twin_pipelines.commands.demo, twin_pipelines.commands.importing\n"
+        "import twin_pipelines.commands.up, twin_pipelines.commands.report\n"
+        "print('twin_pipelines.foundation.partitions' in sys.modules)"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120
+    )
+    assert result.stdout.strip() == "False"
+
+
 def _imports(path: Path) -> set[str]:
     names: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text())):

@@ -94,7 +94,8 @@ class Interview:
         with self.watch.part("base_replies"):
             written = self.base.replies([*self.asked, *others[:half]], self.sampling)
         with self.watch.part("prompted_replies"):
-            asked = [with_examples(prompt, shown) for prompt in [*self.asked, *others[half:]]]
+            whole = [*self.asked, *others[half:]]
+            asked = [with_examples(self.base.cut(prompt), shown) for prompt in whole]
             imitated = self.base.replies(asked, self.sampling, PROMPTED_TOKENS)
         base_likelihood, base_canaries = self._likelihood(self.base)
         with self.watch.part("twin_replies"):

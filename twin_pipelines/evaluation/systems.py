@@ -27,14 +27,15 @@ from twin_pipelines.generation.local import (
     load_model,
     score_choices,
 )
-from twin_pipelines.generation.prompt import Message, reply_tokens
+from twin_pipelines.generation.prompt import Message, fit, reply_tokens
 from twin_pipelines.settings import TwinError
 
 Report = Callable[[str], None]
 EXAMPLES = 8
-EXAMPLE_WORDS = (3, 25)
+EXAMPLE_WORDS = (3, 20)  # of the message and of the reply
 CACHE = 1  # raise it when generation or scoring changes: everything is then computed anew
-BATCH = 64
+SMALL_BATCH, LARGE_BATCH = 16, 32  # a long shared beginning is copied for every row
+LONG_TOKENS = 256
 REPORT_EVERY = 0.25
 
 
@@ -88,7 +89,7 @@ class System:
                 tokenizer,
                 conversations,
                 **vars(sampling),
-                batch_size=BATCH,
+                batch_size=LARGE_BATCH if room <= LONG_TOKENS else SMALL_BATCH,
                 max_tokens=room,
                 progress=self._progress("replies written"),
             )
@@ -128,6 +129,10 @@ class System:
         """Token ids of replies, the end of turn included."""
         return [tuple(reply_tokens(self._tokenizer, reply)) for reply in replies]
 
+    def cut(self, conversation: Sequence[Message]) -> list[Message]:
+        """The conversation without the oldest turns that do not fit, as the system reads it."""
+        return fit(self._tokenizer, conversation, self.max_tokens)[0]
+
     def unload(self) -> None:
         """Let go of the model's memory."""
         self._loaded = None
@@ -147,9 +152,11 @@ class System:
     def _model(self) -> tuple[Any, Any]:
         if self._loaded is None:
             self._report(f"{self.name}: loading the model")
+            from twin_pipelines.training.attention import register
+
             model, tokenizer = load_model(self.base, self.adapter, self._dtype)
             if model.device.type == "cpu":
-                model.set_attn_implementation("eager")  # a fifth quicker on a CPU than the default
+                model.set_attn_implementation(register())
             self._loaded = model, tokenizer
         return self._loaded
 
@@ -179,12 +186,16 @@ class System:
 def examples(train: Sequence[Exchange], number: int = EXAMPLES) -> list[Message]:
     """Real train exchanges as chat messages, for the prompted base.
 
-    Replies of a middling length, one of a session, chosen by a hash so that they stay the same
-    while the train split does.
+    Messages and replies of a middling length, one exchange of a session, chosen by a hash so that
+    they stay the same while the train split does.
     """
     low, high = EXAMPLE_WORDS
     ranked = sorted(
-        (exchange for exchange in train if low <= len(exchange.reply.split()) <= high),
+        (
+            exchange
+            for exchange in train
+            if all(low <= len(said.split()) <= high for said in (exchange.input, exchange.reply))
+        ),
         key=lambda exchange: hashlib.sha256(exchange.pair_id.encode()).hexdigest(),
     )
     by_session = {exchange.session_id: exchange for exchange in reversed(ranked)}

@@ -10,10 +10,12 @@ from pathlib import Path
 from uuid import uuid4
 
 import dagster as dg
+import psutil
 
 from twin_pipelines.foundation.database import Databases, open_databases
 from twin_pipelines.settings import TwinSettings
 
+PROCESS = "twin/process"
 RANGE_START = "dagster/asset_partition_range_start"
 RANGE_END = "dagster/asset_partition_range_end"
 
@@ -45,7 +47,31 @@ def open_instance(settings: TwinSettings) -> Iterator[tuple[dg.DagsterInstance, 
         prepare_home(settings)
         os.environ.update(exports(settings, databases))
         with dg.DagsterInstance.get() as instance:
+            fail_orphans(instance)
             yield instance, databases
+
+
+def fail_orphans(instance: dg.DagsterInstance) -> int:
+    """Mark as failed the runs whose `twin` process was killed; returns how many there were.
+
+    Nothing else would: a run that lives in a command has no launcher that could look after it.
+    """
+    started = instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED]))
+    orphans = [run for run in started if PROCESS in run.tags and not _lives(run.tags[PROCESS])]
+    for run in orphans:
+        instance.report_run_failed(run, "The process that ran this was killed; run it again.")
+    return len(orphans)
+
+
+def _process_name(process: psutil.Process) -> str:
+    return f"{process.pid}-{process.create_time():.2f}"
+
+
+def _lives(name: str) -> bool:
+    try:
+        return _process_name(psutil.Process(int(name.partition("-")[0]))) == name
+    except psutil.NoSuchProcess:
+        return False
 
 
 def prepare_home(settings: TwinSettings) -> None:
@@ -92,7 +118,7 @@ def run_job(
             on_event(entry)
 
     instance.add_event_listener(run_id, listen)
-    all_tags = dict(tags or {})
+    all_tags = {**(tags or {}), PROCESS: _process_name(psutil.Process())}
     if days is not None:
         all_tags |= {RANGE_START: days[0], RANGE_END: days[1]}
     result = job.execute_in_process(
