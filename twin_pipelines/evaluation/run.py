@@ -14,6 +14,7 @@ from pathlib import Path
 from dagster_pipes import DAGSTER_PIPES_CONTEXT_ENV_VAR, open_dagster_pipes
 
 from twin_pipelines.evaluation.measure import evaluate
+from twin_pipelines.evaluation.systems import Report
 from twin_pipelines.evaluation.task import read_task
 from twin_pipelines.settings import TwinError
 
@@ -32,10 +33,22 @@ def main(arguments: list[str] | None = None) -> int:
         return 0
     with open_dagster_pipes() as pipes:
         try:
-            evaluate(task, pipes.log.info)
+            evaluate(task, while_wanted(pipes.log.info))
         except TwinError as error:
             pipes.report_custom_message({"error": str(error)})
     return 0
+
+
+def while_wanted(report: Report) -> Report:
+    """Reports until the process that started this one is gone; then ends this one too."""
+    parent = os.getppid()
+
+    def told(text: str) -> None:
+        if os.getppid() != parent:
+            sys.exit("the run that asked for this evaluation is gone; what was answered is kept")
+        report(text)
+
+    return told
 
 
 if __name__ == "__main__":

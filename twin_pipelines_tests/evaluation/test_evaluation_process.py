@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from twin_pipelines.evaluation import measure, scorecard, systems
-from twin_pipelines.evaluation.run import main
+from twin_pipelines.evaluation.run import main, while_wanted
 from twin_pipelines.evaluation.systems import System, examples, forget_old_answers, with_examples
 from twin_pipelines.evaluation.task import Candidate, Task, read_task, write_task
 from twin_pipelines.settings import TwinError
@@ -86,6 +87,16 @@ def test_what_the_user_can_mend_is_one_sentence_and_leaves_no_folder(
     assert main(["--config", str(tmp_path / "task.json")]) == 1
     assert "materialise instruct_dataset" in capsys.readouterr().err
     assert not task.folder.exists()
+
+
+def test_an_evaluation_nobody_waits_for_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[str] = []
+    report = while_wanted(told.append)
+    report("working")
+    monkeypatch.setattr(os, "getppid", lambda: 1)
+    with pytest.raises(SystemExit, match="is gone"):
+        report("still working")
+    assert told == ["working"]
 
 
 def test_a_folder_is_written_whole_or_not_at_all(
