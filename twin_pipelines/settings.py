@@ -124,14 +124,14 @@ class Training(Section):
     max_steps: int = Field(default=120, ge=1)
     max_epochs: float = Field(default=3.0, gt=0)  # a short history is not learnt by heart
     max_minutes: float = Field(default=30.0, gt=0)
-    batch_size: int = Field(default=2, ge=1)
+    batch_size: int = Field(default=2, ge=1)  # sequences; each joins neighbouring pairs
     gradient_accumulation: int = Field(default=1, ge=1)
     learning_rate: float = Field(default=1e-3, gt=0)
     warmup_share: float = Field(default=0.05, ge=0, lt=1)
     lora_rank: int = Field(default=16, ge=1)
     lora_alpha: int = Field(default=32, ge=1)
     lora_dropout: float = Field(default=0.0, ge=0, lt=1)
-    max_tokens: int = Field(default=512, ge=32)  # of one rendered pair, context cut first
+    max_tokens: int = Field(default=512, ge=32)  # of a sequence; the oldest context is cut first
     save_steps: int = Field(default=25, ge=1)
     dtype: Literal["auto", "bfloat16", "float32"] = "auto"
     seed: int = 7

@@ -87,14 +87,17 @@ class Interview:
         self.groups = candidates(beginnings, settings.seed)
 
     def answers(self, train: Sequence[Exchange], others: Sequence[list[Message]]) -> Answers:
-        """Ask everybody. `others` are contexts of other people, half for each kind of base."""
-        half = (len(others) + 1) // 2
+        """Ask everybody. `others` are contexts of other people.
+
+        A third goes to the base; the rest to the prompted base, which is the harder to know as AI.
+        """
+        third = -(-len(others) // 3)
         n = len(self.asked)
         shown = examples(train)
         with self.watch.part("base_replies"):
-            written = self.base.replies([*self.asked, *others[:half]], self.sampling)
+            written = self.base.replies([*self.asked, *others[:third]], self.sampling)
         with self.watch.part("prompted_replies"):
-            whole = [*self.asked, *others[half:]]
+            whole = [*self.asked, *others[third:]]
             asked = [with_examples(self.base.cut(prompt), shown) for prompt in whole]
             imitated = self.base.replies(asked, self.sampling, PROMPTED_TOKENS)
         base_likelihood, base_canaries = self._likelihood(self.base)

@@ -15,6 +15,12 @@ import psutil
 from twin_pipelines.foundation.database import Databases, open_databases
 from twin_pipelines.settings import TwinSettings
 
+STORAGE = """
+storage:
+  postgres:
+    postgres_url:
+      env: TWIN_DAGSTER_URL
+"""
 PROCESS = "twin/process"
 RANGE_START = "dagster/asset_partition_range_start"
 RANGE_END = "dagster/asset_partition_range_end"
@@ -75,10 +81,10 @@ def _lives(name: str) -> bool:
 
 
 def prepare_home(settings: TwinSettings) -> None:
-    """Write `dagster.yaml` into the state folder, where DAGSTER_HOME points."""
+    """Write `dagster.yaml`, with its storage, into the state folder, where DAGSTER_HOME points."""
     settings.dagster_home.mkdir(parents=True, exist_ok=True)
     target = settings.dagster_home / "dagster.yaml"
-    wanted = project_file("dagster.yaml").read_text()
+    wanted = project_file("dagster.yaml").read_text() + STORAGE
     if not target.exists() or target.read_text() != wanted:
         scratch = target.with_suffix(f".{os.getpid()}")
         scratch.write_text(wanted)

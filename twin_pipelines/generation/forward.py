@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 MIN_SHARED_TOKENS = 8
 PACK_TOKENS = 512
+LENGTH_STEP = 64  # for every new length a CPU's kernels are made anew, which takes time and memory
 
 
 class Score(NamedTuple):
@@ -109,6 +110,7 @@ def score_pack(model: Any, shared: SharedPrefix, pack: Sequence[Tree]) -> list[l
         laid.add(tree, shared.length)
     if not laid.replies:
         return [[] for _ in pack]
+    laid.pad_to_multiple(LENGTH_STEP)
     device = model.device
     with logits_only_at(model, torch.tensor(laid.asked, device=device)):
         logits = model(
@@ -155,6 +157,10 @@ class _Layout:
             self.owners += [self.replies] * len(reply)
             self._grow(reply[:-1], depth, root)
             self.replies += 1
+
+    def pad_to_multiple(self, step: int) -> None:
+        """Make the length a multiple of `step`, by tokens that nobody sees."""
+        self._grow([0] * (-len(self.ids) % step), 0, self.branches)
 
     def _grow(self, ids: list[int], position: int, root: int) -> None:
         self.ids += ids

@@ -26,6 +26,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from trl import SFTConfig
 
 from twin_pipelines.foundation.fingerprints import hash_file, write_json
+from twin_pipelines.generation.forward import LENGTH_STEP
 from twin_pipelines.generation.local import choose_dtype, first_line
 from twin_pipelines.settings import TwinError
 from twin_pipelines.training import attention
@@ -208,6 +209,7 @@ class _Run:
             use_cpu=not self.cuda,
             gradient_checkpointing=model.num_parameters() > LARGE_MODEL,
             max_length=None,
+            pad_to_multiple_of=LENGTH_STEP,
             dataset_kwargs={"skip_prepare_dataset": True},
             dataloader_pin_memory=self.cuda,
             logging_steps=LOG_STEPS,
