@@ -21,6 +21,7 @@ from twin_pipelines.settings import TwinError
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the task of the given file. Exit code 1 and a sentence when it cannot be measured."""
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # waiting threads must not starve others
     parser = argparse.ArgumentParser(description="Evaluate a twin on unseen sessions.")
     parser.add_argument("--config", type=Path, required=True)
     task = read_task(parser.parse_args(arguments).config)
