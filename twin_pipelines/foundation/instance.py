@@ -66,7 +66,19 @@ def fail_orphans(instance: dg.DagsterInstance) -> int:
     orphans = [run for run in started if PROCESS in run.tags and not _lives(run.tags[PROCESS])]
     for run in orphans:
         instance.report_run_failed(run, "The process that ran this was killed; run it again.")
+    _free_pools(instance)
     return len(orphans)
+
+
+def _free_pools(instance: dg.DagsterInstance) -> None:
+    """Take back the pool slots of runs that have ended, or the next run waits for ever."""
+    storage = instance.event_log_storage
+    for pool in storage.get_concurrency_keys():
+        info = storage.get_concurrency_info(pool)
+        for run_id in {*info.active_run_ids, *info.pending_run_ids}:
+            run = instance.get_run_by_id(run_id)
+            if run is None or run.is_finished:
+                storage.free_concurrency_slots_for_run(run_id)
 
 
 def _process_name(process: psutil.Process) -> str:

@@ -41,7 +41,11 @@ def test_a_run_whose_process_was_killed_does_not_stay_running_for_ever(
         foreign = dg.DagsterRun(job_name="broken", status=dg.DagsterRunStatus.STARTED)
         for run in (lost, foreign):
             instance.add_run(run)
+        storage = instance.event_log_storage
+        storage.initialize_concurrency_limit_to_default("training")
+        storage.claim_concurrency_slot("training", lost.run_id, "lora_adapter")
         assert fail_orphans(instance) == 1
+        assert storage.get_concurrency_info("training").active_run_ids == set()
         statuses = {run.run_id: run.status for run in instance.get_runs()}
     assert statuses[lost.run_id] == dg.DagsterRunStatus.FAILURE
     assert statuses[foreign.run_id] == dg.DagsterRunStatus.STARTED
