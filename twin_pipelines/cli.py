@@ -157,6 +157,7 @@ def ingest(
 def main() -> None:
     """Entry point: a failure the user can mend is one sentence and exit code 2."""
     os.environ.setdefault("TQDM_DISABLE", "1")  # progress is ours to show, once
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # idle threads leave the cores to others
     try:
         app()
     except TwinError as error:

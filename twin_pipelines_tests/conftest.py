@@ -34,6 +34,7 @@ SESSION_HOME = new_folder()
 for name in [name for name in os.environ if name.startswith("TWIN_")]:
     del os.environ[name]
 os.environ["TWIN_HOME"] = str(SESSION_HOME)
+os.environ["OMP_WAIT_POLICY"] = "PASSIVE"  # test processes share the cores
 os.environ["TWIN_CONFIG"] = str(SESSION_HOME / "twin.toml")
 (SESSION_HOME / "twin.toml").touch()
 SPAN = {"first": "2018-04-10", "last": "2018-11-16"}
