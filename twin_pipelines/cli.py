@@ -11,6 +11,7 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 from twin_pipelines.settings import TwinError, load_settings
 
@@ -161,7 +162,8 @@ def main() -> None:
     try:
         app()
     except TwinError as error:
-        Console(stderr=True).print(f"[red]twin:[/red] {error}", highlight=False, soft_wrap=True)
+        message = f"[red]twin:[/red] {escape(str(error))}"
+        Console(stderr=True).print(message, highlight=False, soft_wrap=True)
         sys.exit(2)
 
 

@@ -40,7 +40,13 @@ def import_all(
                     )
                 except TwinError as error:
                     unreadable += 1
-                    console.print(f"[red]{file}: {error}[/red]", highlight=False)
+                    console.print(
+                        f"{file}: {error}",
+                        style="red",
+                        highlight=False,
+                        markup=False,
+                        soft_wrap=True,
+                    )
                     continue
                 _print(report, file, console)
                 reports.append(report)
@@ -79,7 +85,8 @@ def _subject(
         connection.commit()
         return subject
     except TwinError as error:
-        console.print(f"[yellow]Landed, nothing derived yet: {error}[/yellow]", highlight=False)
+        words = f"Landed, nothing derived yet: {error}"
+        console.print(words, style="yellow", highlight=False, markup=False, soft_wrap=True)
         return None
 
 
@@ -89,4 +96,4 @@ def _print(report: ImportReport, file: Path, console: Console) -> None:
         f"{report.rejected:,} rejected, {report.repaired:,} repaired"
     )
     for problem, rows in report.problems.items():
-        console.print(f"  {rows:,}: {problem}", highlight=False)
+        console.print(f"  {rows:,}: {problem}", highlight=False, markup=False)

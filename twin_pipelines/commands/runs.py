@@ -11,6 +11,7 @@ from types import TracebackType
 
 import dagster as dg
 from rich.console import Console
+from rich.markup import escape
 from rich.status import Status
 
 from twin_pipelines.foundation.database import Databases, connect
@@ -67,10 +68,10 @@ class RunProgress:
     def _log(self, entry: dg.EventLogEntry) -> None:
         level = int(entry.level)
         if level >= logging.WARNING and entry.step_key:
-            self._console.print(f"    [yellow]{entry.user_message}[/yellow]", highlight=False)
+            self._console.print(f"    {entry.user_message}", style="yellow", markup=False)
         elif level >= logging.INFO and entry.step_key:
             first = entry.user_message.splitlines()[0][:100] if entry.user_message else ""
-            self._status.update(f"{_readable(entry.step_key)}: {first}")
+            self._status.update(f"{_readable(entry.step_key)}: {escape(first)}")
 
     def _check(self, event: dg.DagsterEvent) -> None:
         evaluation = event.asset_check_evaluation_data
@@ -80,7 +81,7 @@ class RunProgress:
         mark, colour = ("✗", "red") if blocking else ("!", "yellow")
         where = f"{evaluation.asset_key.to_user_string()}.{evaluation.check_name}"
         words = f": {evaluation.description}" if evaluation.description else ""
-        self._console.print(f"    [{colour}]{mark} {where}{words}[/{colour}]", highlight=False)
+        self._console.print(f"    {mark} {where}{words}", style=colour, markup=False)
 
 
 @contextmanager

@@ -153,5 +153,6 @@ def _failure_sentence(event: dg.DagsterEvent) -> str:
     error = event.step_failure_data.error
     while error is not None and error.cause is not None:
         error = error.cause
-    text = (error.message if error else event.message or "failed").strip()
-    return f"{event.step_key}: {text.splitlines()[0] if text else 'failed'}"
+    text = (error.message if error else event.message or "failed").strip() or "failed"
+    sentence = text.splitlines()[0].removeprefix("twin_pipelines.settings.TwinError: ")
+    return f"{event.step_key}: {sentence.rstrip('.')}"

@@ -165,7 +165,9 @@ def test_a_short_history_is_not_learnt_by_heart(config_of: Configure) -> None:
 def test_time_runs_out_and_a_usable_adapter_is_left(
     config_of: Configure, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    config = config_of(max_steps=100_000, max_epochs=1e9, max_minutes=3 / 60, save_steps=1_000)
+    config = config_of(
+        max_steps=100_000, max_epochs=1e9, max_minutes=10 / 60, save_steps=1_000, warmup_share=0.0
+    )
     monkeypatch.setattr(room, "LOG_STEPS", 1)
     report = fine_tune(config, quiet)
     assert report["stopped"] == "time"
