@@ -18,6 +18,7 @@ from twin_pipelines.evaluation.memorisation import Canary, canary_figures
 from twin_pipelines.evaluation.pick import Tokens, candidates, without_context
 from twin_pipelines.evaluation.systems import Report, Sampling, System, examples, with_examples
 from twin_pipelines.evaluation.task import Candidate, Task
+from twin_pipelines.evaluation.workers import Model, Workers
 from twin_pipelines.generation.local import Score
 from twin_pipelines.generation.prompt import Message
 
@@ -71,10 +72,11 @@ class Stopwatch:
 class Interview:
     """Asks the systems of one evaluation."""
 
-    def __init__(self, task: Task, frozen: FrozenSet, watch: Stopwatch) -> None:
+    def __init__(self, task: Task, frozen: FrozenSet, watch: Stopwatch, workers: Workers) -> None:
         self.task = task
         self.frozen = frozen
         self.watch = watch
+        self.workers = workers
         settings = task.settings
         self.sampling = Sampling(
             settings.max_new_tokens, settings.temperature, settings.top_p, settings.seed
@@ -120,11 +122,10 @@ class Interview:
     def _system(self, name: str, candidate: Candidate) -> System:
         return System(
             name,
-            candidate.base,
-            candidate.adapter,
+            Model(candidate.base, candidate.adapter, self.task.dtype),
+            self.workers,
             cache=self.task.cache,
             max_tokens=self.task.settings.context_tokens,
-            dtype=self.task.dtype,
             report=self.watch.report,
         )
 
@@ -142,7 +143,6 @@ class Interview:
             scored = system.scores([nothing] * len(parts), parts, "groups without context")
         with self.watch.part(f"{system.name}_canaries"):
             canaries = self._canaries(system)
-        system.unload()
         alone = dict(zip(pool, (score for part in scored for score in part), strict=True))
         picked = [
             scores[len(scores) - len(group) :]
@@ -158,7 +158,6 @@ class Interview:
         replies = [[exchange.reply] for exchange in self.frozen.exchanges]
         with self.watch.part("champion_scores"):
             scored = system.scores(prompts, replies, "real replies")
-        system.unload()
         return [scores[0] for scores in scored]
 
     def _canaries(self, system: System) -> dict[str, Any] | None:

@@ -24,11 +24,13 @@ from twin_pipelines.evaluation.pick import pick_figures, pmi
 from twin_pipelines.evaluation.style import StyleTexts, style_consistency
 from twin_pipelines.evaluation.systems import Report, System, forget_old_answers
 from twin_pipelines.evaluation.task import Task
+from twin_pipelines.evaluation.workers import Workers, workers_for
 from twin_pipelines.settings import Evaluation
 
 METRICS = "metrics.json"
 REPLIES = "replies.jsonl"
-KEPT_ANSWERS = 60
+KEPT_ANSWERS = 1_000  # pieces; an evaluation has about 100
+LEAST_TO_SHARE = 50  # conversations for which starting processes pays
 
 
 def evaluate(task: Task, report: Report) -> dict[str, Any]:
@@ -51,8 +53,10 @@ def evaluate(task: Task, report: Report) -> dict[str, Any]:
             min_words=task.min_reply_words,
             system=_system_message(frozen.exchanges[0]),
         )
-    interview = Interview(task, frozen, watch)
-    answers = interview.answers(train, background.contexts)
+    number = workers_for(task.twin.base, len(frozen.exchanges), LEAST_TO_SHARE)
+    with Workers(number) as workers:
+        interview = Interview(task, frozen, watch, workers)
+        answers = interview.answers(train, background.contexts)
     with watch.part("style_consistency"):
         style = _style(_texts(frozen, train, background, answers), settings)
     with watch.part("memorisation"):

@@ -1,9 +1,9 @@
 """The systems that are compared, and what each of them said, remembered on disk.
 
 Base: untuned. Prompted: the base with real train exchanges as examples. Twin: base and adapter.
-Champion: the adapter that serves now. A system's answers are kept under a hash of everything they
-depend on, so that a retraining, another evaluation or one that was killed computes only what is
-new. A model is loaded when the first answer is missing, and not before.
+Champion: the adapter that serves now. Questions are put in pieces; the answers to a piece are kept
+under a hash of everything they depend on, so that a retraining, another evaluation or one that was
+killed computes only what is new.
 """
 
 from __future__ import annotations
@@ -11,22 +11,15 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from twin_pipelines.evaluation.frozen import Exchange
+from twin_pipelines.evaluation.workers import Job, Model, Workers
 from twin_pipelines.foundation.fingerprints import hash_file, read_json, write_json
-from twin_pipelines.foundation.models import ResolvedModel
-from twin_pipelines.generation.local import (
-    Score,
-    choose_dtype,
-    generate_replies,
-    load_model,
-    score_choices,
-)
+from twin_pipelines.generation.local import Score, choose_dtype
 from twin_pipelines.generation.prompt import Message, fit, reply_tokens
 from twin_pipelines.settings import TwinError
 
@@ -36,7 +29,8 @@ EXAMPLE_WORDS = (3, 20)  # of the message and of the reply
 CACHE = 1  # raise it when generation or scoring changes: everything is then computed anew
 SMALL_BATCH, LARGE_BATCH = 16, 32  # a long shared beginning is copied for every row
 LONG_TOKENS = 256
-REPORT_EVERY = 0.25
+PIECE, SCORED_PIECE = 32, 15  # conversations of one job
+SEEDS = 1_000
 
 
 @dataclass(frozen=True)
@@ -50,28 +44,29 @@ class Sampling:
 
 
 class System:
-    """One model, with or without an adapter, whose answers are cached."""
+    """One model, with or without an adapter, whose answers are cached piece by piece."""
 
     def __init__(
         self,
         name: str,
-        base: ResolvedModel,
-        adapter: Path | None,
+        model: Model,
+        workers: Workers,
         *,
         cache: Path,
         max_tokens: int,
-        dtype: str = "auto",
         report: Report = print,
     ) -> None:
         self.name = name
-        self.base = base
-        self.adapter = adapter
+        self.model = model
         self.max_tokens = max_tokens
-        self.identity = [base.sha256, _adapter_hash(adapter), str(choose_dtype(dtype))]
+        self.identity = [
+            model.base.sha256,
+            _adapter_hash(model.adapter),
+            str(choose_dtype(model.dtype)),
+        ]
+        self._workers = workers
         self._cache = cache
-        self._dtype = dtype
         self._report = report
-        self._loaded: tuple[Any, Any] | None = None
 
     def replies(
         self,
@@ -81,20 +76,18 @@ class System:
     ) -> list[str]:
         """One sampled reply to each conversation, cut to `max_tokens` (default: the system's)."""
         room = max_tokens or self.max_tokens
-
-        def compute() -> list[str]:
-            model, tokenizer = self._model()
-            return generate_replies(
-                model,
-                tokenizer,
-                conversations,
+        pieces = _pieces(conversations, PIECE)
+        questions = [
+            {
+                "conversations": [conversations[place] for place in piece],
                 **vars(sampling),
-                batch_size=LARGE_BATCH if room <= LONG_TOKENS else SMALL_BATCH,
-                max_tokens=room,
-                progress=self._progress("replies written"),
-            )
-
-        return self._remembered(["replies", conversations, vars(sampling), room], compute)
+                "seed": sampling.seed * SEEDS + number,
+                "max_tokens": room,
+                "batch_size": LARGE_BATCH if room <= LONG_TOKENS else SMALL_BATCH,
+            }
+            for number, piece in enumerate(pieces)
+        ]
+        return self._answers("replies", pieces, questions, "replies written")
 
     def greedy(self, conversations: Sequence[Sequence[Message]], max_new_tokens: int) -> list[str]:
         """The likeliest continuation of each conversation, token by token."""
@@ -110,20 +103,17 @@ class System:
 
         `what` names them in the log.
         """
-
-        def compute() -> list[list[Score]]:
-            model, tokenizer = self._model()
-            return score_choices(
-                model,
-                tokenizer,
-                conversations,
-                candidates,
-                max_tokens=self.max_tokens,
-                progress=self._progress(f"{what} scored"),
-            )
-
-        kept = self._remembered(["scores", conversations, candidates, self.max_tokens], compute)
-        return [[Score(*score) for score in group] for group in kept]
+        pieces = _pieces(conversations, SCORED_PIECE)
+        questions = [
+            {
+                "conversations": [conversations[place] for place in piece],
+                "candidates": [candidates[place] for place in piece],
+                "max_tokens": self.max_tokens,
+            }
+            for piece in pieces
+        ]
+        answers = self._answers("scores", pieces, questions, f"{what} scored")
+        return [[Score(*score) for score in group] for group in answers]
 
     def tokens(self, replies: Sequence[str]) -> list[tuple[int, ...]]:
         """Token ids of replies, the end of turn included."""
@@ -133,15 +123,11 @@ class System:
         """The conversation without the oldest turns that do not fit, as the system reads it."""
         return fit(self._tokenizer, conversation, self.max_tokens)[0]
 
-    def unload(self) -> None:
-        """Let go of the model's memory."""
-        self._loaded = None
-
     @cached_property
     def _tokenizer(self) -> Any:
         from transformers import AutoTokenizer
 
-        folder = self.adapter or self.base.path
+        folder = self.model.adapter or self.model.base.path
         try:
             return AutoTokenizer.from_pretrained(folder)
         except (OSError, ValueError) as error:
@@ -149,38 +135,37 @@ class System:
                 f"No usable tokenizer in {folder} ({error}); resolve or train the model again."
             ) from error
 
-    def _model(self) -> tuple[Any, Any]:
-        if self._loaded is None:
-            self._report(f"{self.name}: loading the model")
-            from twin_pipelines.training.attention import register
-
-            model, tokenizer = load_model(self.base, self.adapter, self._dtype)
-            if model.device.type == "cpu":
-                model.set_attn_implementation(register())
-            self._loaded = model, tokenizer
-        return self._loaded
-
-    def _remembered(self, question: list[Any], compute: Callable[[], list[Any]]) -> list[Any]:
-        key = hashlib.sha256(json.dumps([CACHE, self.identity, *question]).encode()).hexdigest()
-        path = self._cache / f"{key[:32]}.json"
-        kept = read_json(path)
-        if "answers" not in kept:
-            kept = {"system": self.name, "what": question[0], "answers": compute()}
-            write_json(path, kept)
-        with suppress(FileNotFoundError):
+    def _answers(
+        self,
+        kind: Literal["replies", "scores"],
+        pieces: Sequence[Sequence[int]],
+        questions: Sequence[dict[str, Any]],
+        what: str,
+    ) -> list[Any]:
+        """Answers in the order of the conversations; those that are kept are not asked for."""
+        total = sum(map(len, pieces))
+        answers: list[Any] = [None] * total
+        done = 0
+        missing = []
+        for piece, question in zip(pieces, questions, strict=True):
+            path = self._kept(kind, question)
+            kept = read_json(path)
+            if "answers" not in kept:
+                missing.append((piece, question, path))
+                continue
             path.touch()
-        return kept["answers"]
+            done += _fill(answers, piece, kept["answers"])
+        jobs = [Job(kind, self.model, question) for _, question, _ in missing]
+        for number, found in self._workers.run(jobs):
+            piece, _, path = missing[number]
+            write_json(path, {"system": self.name, "kind": kind, "answers": found})
+            done += _fill(answers, piece, found)
+            self._report(f"{self.name}: {done} of {total} {what}")
+        return answers
 
-    def _progress(self, what: str) -> Callable[[int, int], None]:
-        told = 0.0
-
-        def progress(done: int, total: int) -> None:
-            nonlocal told
-            if done == total or done / total >= told + REPORT_EVERY:
-                told = done / total
-                self._report(f"{self.name}: {done} of {total} {what}")
-
-        return progress
+    def _kept(self, kind: str, question: dict[str, Any]) -> Path:
+        content = json.dumps([CACHE, self.identity, kind, question])
+        return self._cache / f"{hashlib.sha256(content.encode()).hexdigest()[:32]}.json"
 
 
 def examples(train: Sequence[Exchange], number: int = EXAMPLES) -> list[Message]:
@@ -222,6 +207,22 @@ def forget_old_answers(cache: Path, keep: int) -> int:
     for path in files[keep:]:
         path.unlink(missing_ok=True)
     return len(files[keep:])
+
+
+def _pieces(conversations: Sequence[Sequence[Message]], size: int) -> list[list[int]]:
+    """Conversation numbers in pieces of similar length, the longest first."""
+
+    def length(place: int) -> int:
+        return sum(len(part["content"]) for part in conversations[place])
+
+    order = sorted(range(len(conversations)), key=lambda place: (-length(place), place))
+    return [order[start : start + size] for start in range(0, len(order), size)]
+
+
+def _fill(answers: list[Any], piece: Sequence[int], found: Sequence[Any]) -> int:
+    for place, answer in zip(piece, found, strict=True):
+        answers[place] = answer
+    return len(piece)
 
 
 def _adapter_hash(adapter: Path | None) -> str:

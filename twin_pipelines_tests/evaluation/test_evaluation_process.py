@@ -9,10 +9,17 @@ from pathlib import Path
 
 import pytest
 
-from twin_pipelines.evaluation import measure, scorecard, systems
+from twin_pipelines.evaluation import measure, scorecard, workers
 from twin_pipelines.evaluation.run import main, while_wanted
-from twin_pipelines.evaluation.systems import System, examples, forget_old_answers, with_examples
+from twin_pipelines.evaluation.systems import (
+    Sampling,
+    System,
+    examples,
+    forget_old_answers,
+    with_examples,
+)
 from twin_pipelines.evaluation.task import Candidate, Task, read_task, write_task
+from twin_pipelines.evaluation.workers import Model, Workers, workers_for
 from twin_pipelines.settings import TwinError
 
 
@@ -48,7 +55,7 @@ def test_everything_is_measured_and_a_second_evaluation_answers_from_the_cache(
     assert replies[0]["context"][-1]["role"] == "user"
     assert any(row["twin"] != row["base"] for row in replies)
 
-    monkeypatch.setattr(systems, "load_model", pytest.fail)
+    monkeypatch.setattr(workers, "load_model", pytest.fail)
     again = measure.evaluate(replace(task, folder=task.folder.with_name("e2")), lambda _: None)
     for timed in (metrics, again):
         del timed["seconds"]
@@ -59,13 +66,13 @@ def test_an_adapter_alone_is_new_work_and_the_base_is_not_asked_again(
     task: Task, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(measure, "_style", lambda *_: {"value": None, "ci95": None, "n": 0})
-    real, loaded = systems.load_model, []
+    real, loaded = workers.load_model, []
 
     def spied(base, adapter, dtype):
         loaded.append(adapter)
         return real(base, adapter, dtype)
 
-    monkeypatch.setattr(systems, "load_model", spied)
+    monkeypatch.setattr(workers, "load_model", spied)
     measure.evaluate(task, lambda _: None)
     assert loaded == [None, task.twin.adapter]
 
@@ -159,24 +166,77 @@ def test_examples_are_short_real_replies_of_different_sessions(task: Task) -> No
     assert len(whole) == 18
 
 
-def test_answers_depend_on_the_adapter_and_the_sampling(task: Task, tmp_path: Path) -> None:
+def systems_of(task: Task, cache: Path, crew: Workers, told: list[str]) -> tuple[System, System]:
+    base = Model(task.twin.base, None, "float32")
+    twin = Model(task.twin.base, task.twin.adapter, "float32")
+    return (
+        System("base", base, crew, cache=cache, max_tokens=96, report=told.append),
+        System("twin", twin, crew, cache=cache, max_tokens=96, report=told.append),
+    )
+
+
+def test_answers_depend_on_the_adapter_and_are_kept(task: Task, tmp_path: Path) -> None:
     told: list[str] = []
-    base = System(
-        "base",
-        task.twin.base,
-        None,
-        cache=tmp_path,
-        max_tokens=96,
-        dtype="float32",
-        report=told.append,
-    )
-    twin = System(
-        "twin", task.twin.base, task.twin.adapter, cache=tmp_path, max_tokens=96, dtype="float32"
-    )
     asked = [[{"role": "user", "content": "hello how are you"}]] * 3
-    assert base.greedy(asked, 6) == base.greedy(asked, 6)
-    assert base.greedy(asked, 6) != twin.greedy(asked, 6)
-    assert told[0] == "base: loading the model"
+    with Workers(1) as crew:
+        base, twin = systems_of(task, tmp_path, crew, told)
+        assert base.greedy(asked, 6) == base.greedy(asked, 6)
+        assert base.greedy(asked, 6) != twin.greedy(asked, 6)
+    assert told == ["base: 3 of 3 replies written", "twin: 3 of 3 replies written"]
     assert len(list(tmp_path.glob("*.json"))) == 2
     assert forget_old_answers(tmp_path, keep=1) == 1
     assert len(list(tmp_path.glob("*.json"))) == 1
+
+
+def test_a_killed_evaluation_asks_only_for_the_pieces_it_lacks(task: Task, tmp_path: Path) -> None:
+    asked = [[{"role": "user", "content": f"hello number {n}" * (n % 5)}] for n in range(40)]
+    told: list[str] = []
+    with Workers(1) as crew:
+        base, _ = systems_of(task, tmp_path, crew, told)
+        first = base.replies(asked, Sampling(4, 0.8, 0.95, 3))
+        assert told == ["base: 32 of 40 replies written", "base: 40 of 40 replies written"]
+        next(iter(tmp_path.glob("*.json"))).unlink()
+        assert base.replies(asked, Sampling(4, 0.8, 0.95, 3)) == first
+        assert len(told) == 3
+
+
+def test_processes_give_the_answers_one_process_gives(task: Task, tmp_path: Path) -> None:
+    asked = [[{"role": "user", "content": f"hello number {n}"}] for n in range(40)]
+    candidates = [["lovely day", (5, 6, 7)]] * 40
+    got = []
+    for number in (1, 2):
+        with Workers(number) as crew:
+            _, twin = systems_of(task, tmp_path / str(number), crew, [])
+            replies = twin.replies(asked, Sampling(4, 0.8, 0.95, 3))
+            scores = twin.scores(asked, candidates, "candidates")
+        got.append((replies, [score.log_prob for group in scores for score in group]))
+    assert got[0][0] == got[1][0]
+    assert got[0][1] == pytest.approx(got[1][1], abs=1e-3)
+
+
+def test_a_killed_model_process_is_said_and_what_was_answered_is_kept(
+    task: Task, tmp_path: Path
+) -> None:
+    asked = [[{"role": "user", "content": f"hello number {n}"}] for n in range(40)]
+    with Workers(2) as crew:
+        base, _ = systems_of(task, tmp_path, crew, [])
+
+        def killed(told: str) -> None:
+            assert crew._pool
+            for process in crew._pool._processes.values():
+                process.kill()
+
+        base._report = killed
+        with pytest.raises(TwinError, match="what was answered is kept"):
+            base.greedy(asked * 4, 40)
+    assert len(list(tmp_path.glob("*.json"))) >= 1
+
+
+def test_processes_are_for_small_models_and_much_work(
+    task: Task, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    base = task.twin.base
+    assert workers_for(base, 10, at_least=50) == 1
+    assert workers_for(base, 100, at_least=50) == min(4, workers.cores())
+    monkeypatch.setattr(workers, "LARGE_MODEL", 1_000)
+    assert workers_for(base, 100, at_least=50) == 1
