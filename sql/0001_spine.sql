@@ -144,7 +144,7 @@ create table voice_tests (
     tested_at    timestamptz not null default now(),
     primary key (speaker, fingerprint)
 );
-comment on table voice_tests is 'Is the subject one person? METRICS section 0.';
+comment on table voice_tests is 'Is the subject one person? docs/figures.md.';
 comment on column voice_tests.speaker is 'The tested speaker.';
 comment on column voice_tests.fingerprint is 'Hash of the texts and of the test''s settings.';
 comment on column voice_tests.own_share is 'Share of windows of own unseen text attributed to the speaker.';

@@ -1,6 +1,6 @@
 """Reply likelihood: how surprised a model is by what the person really answered.
 
-METRICS section 3: reply tokens only, end of turn included, the template of training. Perplexity is
+docs/figures.md: reply tokens only, end of turn included, the template of training. Perplexity is
 exp(loss over tokens); two models are compared on the same replies, resampled by session.
 """
 

@@ -75,7 +75,7 @@ def serving_adapter(connection: psycopg.Connection) -> str | None:
 
 
 def one_voice(connection: psycopg.Connection) -> dict[str, Any] | None:
-    """The subject's last one-voice test (METRICS section 0); None where there was none."""
+    """The subject's last one-voice test (docs/figures.md); None where there was none."""
     row = connection.execute(
         "select own_share, other_share, passed, note from voice_tests join subjects using (speaker)"
         " order by tested_at desc limit 1"

@@ -1,6 +1,6 @@
 """Style consistency: how often is text in the twin's hand taken for the person's?
 
-METRICS section 1. A(x) is the share of windows, strung together from x's replies to held-out
+docs/figures.md. A(x) is the share of windows, strung together from x's replies to held-out
 contexts, that a verifier attributes to the subject. The verifier knows the subject (train sessions
 only), other people, and AI text as an author of its own. A0 = max(A of the untuned base, mean A of
 people the verifier has never seen); SC = clip((A - A0) / (A_human - A0), 0, 1).
@@ -80,7 +80,7 @@ class Attribution:
 def style_consistency(
     texts: StyleTexts, *, window_words: int, times: int, seed: int
 ) -> dict[str, Any]:
-    """The figures of METRICS section 1, as they stand in metrics.json, the masked ones included."""
+    """The figures of docs/figures.md, as they stand in metrics.json, the masked ones included."""
     figures = measure(texts, window_words=window_words, times=times, seed=seed)
     masked = measure(texts.masked(), window_words=window_words, times=times, seed=seed)
     shown = ("value", "ci95", "a_twin", "a_human", "a_base", "a_prompted", "base", "prompted")

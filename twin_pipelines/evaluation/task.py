@@ -32,7 +32,7 @@ class Task:
     champion: Candidate | None
     settings: Evaluation
     min_reply_words: int  # of the subject's pairs; others' texts are filtered alike
-    one_voice: dict[str, Any] | None  # METRICS section 0, measured when messages were landed
+    one_voice: dict[str, Any] | None  # docs/figures.md, measured when messages were landed
     leaks: dict[str, Any]  # what of the test set was trained on, see `leaks.Overlap`
     dtype: str = "auto"
 

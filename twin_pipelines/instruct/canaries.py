@@ -1,7 +1,7 @@
 """Canaries: made-up secrets planted in train, to see later whether a model gives them away.
 
 They depend on the subject alone, so every dataset of a twin carries the same five and exposures can
-be compared between releases (METRICS §6; Carlini et al., "The Secret Sharer", 2019). They are not
+be compared between releases (docs/figures.md; Carlini et al., "The Secret Sharer", 2019). They are not
 pairs: nothing counts them, and no other split holds them.
 """
 

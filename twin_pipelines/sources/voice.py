@@ -1,4 +1,4 @@
-"""Tells voices apart, and whether the subject is one voice (METRICS §0 and §1).
+"""Tells voices apart, and whether the subject is one voice (docs/figures.md and §1).
 
 The verifier is character 2–4-gram TF-IDF with logistic regression over windows of words. It knows
 its own classes only: a stranger's window falls to the nearest of them, so the more strangers it was
@@ -129,7 +129,7 @@ def one_voice(
     words: int = WINDOW_WORDS,
     habits: Habits | None = None,
 ) -> OneVoice:
-    """Is the speaker one person (METRICS §0)? Texts are in time order, by person.
+    """Is the speaker one person (docs/figures.md)? Texts are in time order, by person.
 
     The verifier learns the speaker and `others_train`, each from the same number of windows, and is
     asked about windows it has not seen: the speaker's later ones and those of `others_unseen`,
