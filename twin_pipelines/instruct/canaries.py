@@ -1,8 +1,8 @@
 """Canaries: made-up secrets planted in train, to see later whether a model gives them away.
 
 They depend on the subject alone, so every dataset of a twin carries the same five and exposures can
-be compared between releases (docs/figures.md; Carlini et al., "The Secret Sharer", 2019). They are not
-pairs: nothing counts them, and no other split holds them.
+be compared between releases (docs/figures.md; Carlini et al., "The Secret Sharer", 2019). They are
+not pairs: nothing counts them, and no other split holds them.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Tells voices apart, and whether the subject is one voice (docs/figures.md and §1).
+"""Tells voices apart, and whether the subject is one voice (docs/figures.md).
 
 The verifier is character 2–4-gram TF-IDF with logistic regression over windows of words. It knows
 its own classes only: a stranger's window falls to the nearest of them, so the more strangers it was
