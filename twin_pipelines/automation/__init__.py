@@ -1,4 +1,4 @@
-"""What runs by itself: jobs, the daily schedule, the retraining sensor.
+"""What runs by itself: jobs, the daily schedule, and the sensor that decides when to train again.
 
-Comes last but for the command line, and may know every room. It starts runs and never touches rows.
+Comes last but for the command line, and may know every room. It starts runs and never writes rows.
 """

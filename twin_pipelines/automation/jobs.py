@@ -1,4 +1,4 @@
-"""The two jobs of the graph: the daily half, by day, and the release half, over all of it."""
+"""The jobs of the graph: the daily half, by day, the release half, over all of it, the export."""
 
 from __future__ import annotations
 
@@ -20,11 +20,19 @@ train_and_promote = dg.define_asset_job(
     selection=dg.AssetSelection.assets(
         "core_candidates",
         "instruct_dataset",
+        "preference_pairs",
         "lora_adapter",
+        "control_adapter",
         "evaluated_model",
         "registered_model",
         "promoted_model",
         "core_memories",
     ),
     description="From dataset to promotion; what is unchanged is reused.",
+)
+
+export_model = dg.define_asset_job(
+    "export_model",
+    selection=dg.AssetSelection.assets("exported_model"),
+    description="An adapter as files for other programs, each compared with the trained model.",
 )

@@ -1,14 +1,24 @@
-"""Sensors for facts from outside the graph: enough new pairs to retrain."""
+"""Sensors for facts from outside the graph: one, that decides when to train again."""
 
 from __future__ import annotations
 
-import dagster as dg
+import json
+from datetime import UTC, datetime
 
+import dagster as dg
+import psycopg
+
+from twin_pipelines.automation import store
+from twin_pipelines.automation.drift import Drift, drift
 from twin_pipelines.automation.jobs import train_and_promote
+from twin_pipelines.automation.triggers import Facts, decide
 from twin_pipelines.foundation.resources import TwinResource
 from twin_pipelines.instruct import store as instruct
 from twin_pipelines.promotion import store as promotion
+from twin_pipelines.settings import Automation
+from twin_pipelines.training.store import adapter
 
+REMEMBERED = 100  # reasons for which a training was asked
 UNFINISHED = [
     dg.DagsterRunStatus.QUEUED,
     dg.DagsterRunStatus.NOT_STARTED,
@@ -21,33 +31,73 @@ UNFINISHED = [
     job=train_and_promote,
     minimum_interval_seconds=300,
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Retrains once enough new pairs came in since the champion's dataset.",
+    description="Trains again on volume, drift, the owner's corrections or erasure, and says why "
+    "or why not.",
 )
-def retrain_on_volume(
+def retrain_when_due(
     context: dg.SensorEvaluationContext, twin: TwinResource
 ) -> dg.SensorResult | dg.SkipReason:
-    """Ask for one training per `automation.retrain_after_pairs` new pairs."""
-    threshold = twin.settings.automation.retrain_after_pairs
+    """Ask for one training a reason; a reason that persists is not asked for twice."""
+    settings = twin.settings.automation
+    begun = _last_begun(context.instance)
     with twin.connect() as connection:
-        champion = promotion.champion(connection)
-        if champion is None:
-            return dg.SkipReason("No champion yet: run the job train_and_promote once.")
-        new_pairs = instruct.new_pairs_since(connection, champion.dataset_version)
-    if new_pairs < threshold:
-        return dg.SkipReason(
-            f"{new_pairs} new pairs since the champion's dataset {champion.dataset_version}; "
-            f"retraining begins at {threshold}."
-        )
-    running = context.instance.get_runs_count(
-        dg.RunsFilter(job_name=train_and_promote.name, statuses=UNFINISHED)
+        facts = gather(connection, settings, running=_running(context.instance), begun=begun)
+    if facts is None:
+        return dg.SkipReason("No champion yet: run the job train_and_promote once.")
+    asked = json.loads(context.cursor) if context.cursor else []
+    decision = decide(facts, settings, datetime.now(UTC), asked)
+    if not decision.train:
+        return dg.SkipReason(decision.words)
+    context.log.info(decision.words)
+    names = ", ".join(reason.name for reason in decision.reasons)
+    tags = {"twin/reason": names, "twin/why": decision.words[:200]}
+    asked += [reason.key for reason in decision.reasons]
+    request = dg.RunRequest(run_key=decision.key, tags=tags)
+    return dg.SensorResult(run_requests=[request], cursor=json.dumps(asked[-REMEMBERED:]))
+
+
+def gather(
+    connection: psycopg.Connection, settings: Automation, *, running: bool, begun: datetime | None
+) -> Facts | None:
+    """The facts about the champion; None while none serves.
+
+    `begun` is when the last training run was begun, however it ended.
+    """
+    champion = promotion.champion(connection)
+    if champion is None:
+        return None
+    version = champion.dataset_version
+    trained = adapter(connection, champion.adapter_id)
+    forgotten = store.forgotten_pairs(connection, version)
+    since = trained.created_at if trained else champion.created_at
+    known = [moment for moment in (store.last_training(connection), begun) if moment]
+    return Facts(
+        release_id=champion.release_id,
+        dataset_version=version,
+        new_pairs=instruct.new_pairs_since(connection, version),
+        corrections=store.corrections_since(connection, since),
+        erased=forgotten.erased,
+        dropped=forgotten.dropped,
+        drift=_drift(connection, settings, version),
+        last_training=max(known, default=None),
+        running=running,
     )
-    if running:
-        return dg.SkipReason(f"{new_pairs} new pairs; a training is already on its way.")
-    return dg.SensorResult(
-        run_requests=[
-            dg.RunRequest(
-                run_key=f"{champion.dataset_version}-{new_pairs // threshold}",
-                tags={"twin/reason": "volume", "twin/new_pairs": str(new_pairs)},
-            )
-        ]
-    )
+
+
+def _drift(connection: psycopg.Connection, settings: Automation, version: str) -> Drift | None:
+    recent = store.recent_replies(connection, version)
+    if len(recent) < settings.drift_pairs:
+        return None
+    learnt = store.learnt_replies(connection, version)
+    return drift(recent, learnt) if learnt else None
+
+
+def _running(instance: dg.DagsterInstance) -> bool:
+    unfinished = dg.RunsFilter(job_name=train_and_promote.name, statuses=UNFINISHED)
+    return instance.get_runs_count(unfinished) > 0
+
+
+def _last_begun(instance: dg.DagsterInstance) -> datetime | None:
+    asked = dg.RunsFilter(job_name=train_and_promote.name)
+    records = instance.get_run_records(asked, limit=1)
+    return records[0].create_timestamp.astimezone(UTC) if records else None

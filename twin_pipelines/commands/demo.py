@@ -14,15 +14,20 @@ from twin_pipelines.settings import TwinError, TwinSettings, load_settings
 MARK = "# Written by `twin demo`; edit or delete it as you like.\n"
 
 
-def demo(rank: int | None, speaker: str, console: Console) -> bool:
+QUICK = {"training": {"max_steps": 120}, "evaluation": {"depth": "quick"}}
+
+
+def demo(rank: int | None, speaker: str, console: Console, *, full: bool = False) -> bool:
     """Run everything on the chitchat package and print the scoreboard.
+
+    Unless it is `full`, training is short and what takes another person's twin is not measured.
 
     Returns True when both halves of the graph ran through; a challenger that the gate refuses is
     a run through as well: the scoreboard says why. Raises TwinError when this state folder already
     holds somebody's own history.
     """
     started = time.monotonic()
-    settings = _demo_settings(rank, speaker)
+    settings = _demo_settings(rank, speaker, full=full)
     with runs.open_twin(settings) as (instance, databases):
         first, last = settings.history_span()
         assert last is not None, "the demo's only source is a finished archive"
@@ -42,7 +47,7 @@ def demo(rank: int | None, speaker: str, console: Console) -> bool:
     return True
 
 
-def _demo_settings(rank: int | None, speaker: str) -> TwinSettings:
+def _demo_settings(rank: int | None, speaker: str, *, full: bool) -> TwinSettings:
     settings = load_settings()
     foreign = [source.name for source in settings.sources if source.kind != "chitchat"]
     if foreign:
@@ -58,9 +63,10 @@ def _demo_settings(rank: int | None, speaker: str) -> TwinSettings:
         subject["rank"] = rank
     if speaker:
         subject["speaker"] = speaker
-    content = {
+    content: dict[str, object] = {
         "sources": [{"name": "chitchat", "kind": "chitchat"}],
         **({"subject": subject} if subject else {}),
+        **({} if full else QUICK),
     }
     settings.home.mkdir(parents=True, exist_ok=True)
     file.write_text(MARK + tomli_w.dumps(content))

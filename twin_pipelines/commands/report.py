@@ -13,6 +13,7 @@ import dagster as dg
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from twin_pipelines.commands.status import Status, collect
+from twin_pipelines.evaluation import scorecard
 from twin_pipelines.evaluation import store as evaluations
 from twin_pipelines.foundation.database import Databases, connect
 from twin_pipelines.instruct import store as instruct
@@ -71,6 +72,8 @@ def _headline(status: Status) -> list[tuple[str, str, str]]:
     return [
         ("pairs", f"{outlook['total']:,}", f"of {outlook['target']:,} promised"),
         ("style consistency", _figure(metrics["style_consistency"]), "of the person's own 1.00"),
+        ("style realism", _figure(metrics["style_realism"]), "of the person's own 1.00"),
+        ("personality", _figure(metrics["personality_score"]), "between impostor and person"),
         ("perplexity ratio", _figure(perplexity["ratio"]), "twin / base on unseen replies"),
         ("core memories", str(status["core_memories"]), "in force"),
         ("champion", str(status["champion"]["version"] or DASH), "version in the registry"),
@@ -87,47 +90,9 @@ def _training(metrics: dict[str, Any], base_model: str) -> dict[str, str]:
     return rows
 
 
-def _figures(metrics: dict[str, Any]) -> list[dict[str, str]]:
-    """Every figure of the evaluation that comes with an interval, flattened, one row each."""
-    rows = []
-    for name, node in _with_interval(metrics, ()):
-        beside = ", ".join(
-            f"{key} {_figure(value)}"
-            for key, value in node.items()
-            if key not in {"value", "ci95"} and isinstance(value, int | float)
-        )
-        rows.append(
-            {
-                "name": " · ".join(part.replace("_", " ") for part in name),
-                "value": _figure(node["value"]),
-                "interval": f"{_figure(node['ci95'][0])} – {_figure(node['ci95'][1])}",
-                "beside": beside,
-            }
-        )
-    perplexity = metrics.get("reply_perplexity") or {}
-    if perplexity.get("ratio") is not None:
-        bounds = perplexity["ratio_ci95"]
-        rows.append(
-            {
-                "name": "reply perplexity · twin / base",
-                "value": _figure(perplexity["ratio"]),
-                "interval": f"{_figure(bounds[0])} – {_figure(bounds[1])}",
-                "beside": f"base {perplexity['base']:.1f}, twin {perplexity['twin']:.1f}",
-            }
-        )
-    return rows
-
-
-def _with_interval(
-    node: dict[str, Any], path: tuple[str, ...]
-) -> list[tuple[tuple[str, ...], dict[str, Any]]]:
-    found = []
-    if node.get("value") is not None and node.get("ci95"):
-        found.append((path, node))
-    for key, child in node.items():
-        if isinstance(child, dict):
-            found += _with_interval(child, (*path, key))
-    return found
+def _figures(metrics: dict[str, Any]) -> list[tuple[str, ...]]:
+    """The scorecard's rows without the marks of markdown."""
+    return [tuple(cell.replace("**", "") for cell in row) for row in scorecard.rows(metrics)]
 
 
 def _plots(*folders: Path | None) -> list[tuple[str, str]]:

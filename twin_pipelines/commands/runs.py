@@ -13,11 +13,14 @@ import dagster as dg
 from rich.console import Console
 from rich.markup import escape
 from rich.status import Status
+from rich.table import Table
 
 from twin_pipelines.foundation.database import Databases, connect
 from twin_pipelines.foundation.instance import RunOutcome, open_instance, run_job
+from twin_pipelines.foundation.models import resolve_model
 from twin_pipelines.settings import TwinSettings
 from twin_pipelines.sources.landing import open_history
+from twin_pipelines.training.presets import plan_table, plan_training
 
 DAILY_JOB = "daily_refresh"
 RELEASE_JOB = "train_and_promote"
@@ -104,6 +107,12 @@ def refresh(instance: dg.DagsterInstance, first: date, last: date, console: Cons
 def train(instance: dg.DagsterInstance, console: Console, reason: str) -> RunOutcome:
     """Dataset, adapter, evaluation, gate and, if it passes, promotion."""
     return _run(instance, RELEASE_JOB, console, None, {"twin/reason": reason})
+
+
+def training_plan(settings: TwinSettings) -> Table:
+    """What a training would do here: the preset, who chose each value, and the memory it needs."""
+    base = resolve_model(settings.training.base_model, settings, purpose="causal")
+    return plan_table(plan_training(settings.training, base.path))
 
 
 def _run(

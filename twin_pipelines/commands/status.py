@@ -14,12 +14,14 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from twin_pipelines.commands.promote import standing, standing_lines
 from twin_pipelines.embeddings import store as embeddings
 from twin_pipelines.features import store as features
 from twin_pipelines.foundation.database import Databases, connect
 from twin_pipelines.instruct import store as instruct
 from twin_pipelines.instruct.outlook import pairs_outlook
 from twin_pipelines.promotion import store as promotion
+from twin_pipelines.serving.blind import blind_report
 from twin_pipelines.settings import TwinSettings
 from twin_pipelines.sources import store as sources
 
@@ -32,6 +34,8 @@ def collect(settings: TwinSettings, instance: dg.DagsterInstance, databases: Dat
         return {
             **_data(connection, settings),
             **_release(connection),
+            **standing(connection, settings),
+            "blind": blind_report(connection, settings.evaluation),
             "checks": checks(instance),
         }
 
@@ -102,8 +106,19 @@ def _release(connection: psycopg.Connection) -> Status:
             "style_consistency_ci95": _dig(figures, "style_consistency", "ci95"),
             "style_consistency_base": _dig(figures, "style_consistency", "base", "value"),
             "style_consistency_prompted": _dig(figures, "style_consistency", "prompted", "value"),
-            "personality_score": None,
-            "personality_score_ci95": None,
+            "style_realism": _dig(figures, "style_realism", "value"),
+            "style_realism_ci95": _dig(figures, "style_realism", "ci95"),
+            "judge_auc_per_reply": _dig(
+                figures, "style_realism", "indistinguishability", "auc_per_reply", "twin"
+            ),
+            "person_specific_gain": _dig(figures, "person_specific_gain", "value"),
+            "person_specific_gain_ci95": _dig(figures, "person_specific_gain", "ci95"),
+            "personality_score": _dig(figures, "personality", "value"),
+            "personality_score_ci95": _dig(figures, "personality", "ci95"),
+            "personality_parts": {
+                part: _dig(figures, "personality", "parts", part, "value")
+                for part in ("traits", "preferences", "facts", "manner")
+            },
             "reply_perplexity": {
                 "base": _dig(figures, "reply_perplexity", "base"),
                 "twin": _dig(figures, "reply_perplexity", "twin"),
@@ -152,6 +167,7 @@ def scoreboard(status: Status) -> RenderableType:
     if gate["passed"] is not None:
         colour = "green" if gate["passed"] else "red"
         parts.append(Text(f"Gate: {gate['words']}", style=colour))
+    parts += [Text(line, style="yellow") for line in standing_lines(status)]
     parts += [
         Text(f"Check {name} failed: {words or 'see the web UI'}", style="yellow")
         for name, words in status["checks"]["failing"].items()
@@ -187,6 +203,10 @@ def _lines(status: Status) -> Iterable[tuple[str, str]]:
             f"validation, {dataset['test']:,} test",
         )
     yield from _figure_lines(metrics)
+    if status["blind"]:
+        picked = status["blind"]["picked"]
+        shares = ", ".join(f"{who} {_figure(share['value'])}" for who, share in picked.items())
+        yield "blind test", f"picked as real of {status['blind']['n']}: {shares}"
     champion = status["champion"]
     if champion["version"]:
         yield "champion", f"version {champion['version']} on {champion['base_model']}"
@@ -209,11 +229,33 @@ def _figure_lines(metrics: Status) -> Iterable[tuple[str, str]]:
             f"base {_figure(metrics['style_consistency_base'])}, "
             f"prompted base {_figure(metrics['style_consistency_prompted'])}",
         )
+    if metrics["style_realism"] is not None:
+        yield (
+            "style realism",
+            f"{metrics['style_realism']:.2f} {_interval(metrics['style_realism_ci95'])}; a judge "
+            f"tells single replies apart with AUC {_figure(metrics['judge_auc_per_reply'])}",
+        )
+    if metrics["person_specific_gain"] is not None:
+        yield (
+            "person-specific gain",
+            f"{metrics['person_specific_gain']:.2f} nats a token "
+            f"{_interval(metrics['person_specific_gain_ci95'])} over another person's twin",
+        )
+    if metrics["personality_score"] is not None:
+        parts = ", ".join(
+            f"{part} {_figure(value)}" for part, value in metrics["personality_parts"].items()
+        )
+        yield (
+            "personality",
+            f"{metrics['personality_score']:.2f} {_interval(metrics['personality_score_ci95'])}: "
+            f"{parts}",
+        )
     pick = metrics["pick_real_reply_hits1_of_20"]
     if pick["twin"] is not None:
         yield "picks the real reply", f"{pick['twin']:.2f} of 20; base {_figure(pick['base'])}"
     if metrics["memorisation_rate"] is not None:
-        yield "memorisation", f"{_percent(metrics['memorisation_rate'])} beyond the human rate"
+        rate = _percent(metrics["memorisation_rate"])
+        yield "memorisation", f"{rate} of the replies share 8 tokens, beyond the human rate"
 
 
 def _dig(tree: Status, *keys: str) -> Any:

@@ -1,4 +1,4 @@
-"""`twin up`: the database, Dagster's web UI and daemon, and MLflow's UI, until told to stop."""
+"""`twin up`: database, Dagster, MLflow and the twin server, until told to stop."""
 
 from __future__ import annotations
 
@@ -60,6 +60,7 @@ def up(settings: TwinSettings, console: Console) -> None:
 
 def _services(settings: TwinSettings) -> list[Service]:
     web, mlflow = _free_port(3000), _free_port(5000)
+    twin = _free_port(settings.serving.port or 8765)
     module = ("-m", "twin_pipelines.definitions")
     return [
         Service(
@@ -77,6 +78,12 @@ def _services(settings: TwinSettings) -> list[Service]:
                 *("--artifacts-destination", settings.artifacts_dir.as_uri()),
             ),
             f"http://127.0.0.1:{mlflow}",
+            "/health",
+        ),
+        Service(
+            "Twin server",
+            (sys.executable, "-m", "twin_pipelines.cli", "serve", "--port", str(twin)),
+            f"http://127.0.0.1:{twin}",
             "/health",
         ),
     ]

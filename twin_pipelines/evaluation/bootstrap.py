@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
+Indices = NDArray[np.int64]
 LEVEL = 0.95
 
 
@@ -49,6 +50,32 @@ def resamples(
         raise ValueError(f"{len(groups)} group labels for {n} items")
     _, member = np.unique(np.asarray(groups), return_inverse=True)
     return _draw(rng, int(member.max()) + 1, times)[:, member]
+
+
+def draw_items(n: int, times: int, seed: int) -> Indices:
+    """Numbers (times, n) of the items that each resample holds, with replacement.
+
+    The same seed gives the same items, so that figures of different modules stay paired.
+    """
+    return np.random.default_rng(seed).integers(0, n, size=(times, n))
+
+
+def as_counts(items: Indices) -> Floats:
+    """Counts (times, n) of how often each item is drawn."""
+    times, n = items.shape
+    rows = np.arange(times)[:, None] * n
+    return np.bincount((items + rows).ravel(), minlength=times * n).reshape(times, n).astype(float)
+
+
+def half_orders(items: Indices, seed: int) -> Indices:
+    """Each resample without its repetitions, in random order, and then what it does not hold.
+
+    The first half of a row is a half-sample without replacement: its variance is that of the whole
+    (Politis, Romano & Wolf 1999, Subsampling, chapter 2).
+    """
+    rng = np.random.default_rng([seed, 4])
+    absent = as_counts(items) == 0
+    return np.argsort(absent + rng.random(items.shape), axis=1)
 
 
 def percentile(value: float, draws: Floats, n: int) -> Estimate:

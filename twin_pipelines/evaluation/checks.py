@@ -9,13 +9,16 @@ from __future__ import annotations
 from typing import Any
 
 import dagster as dg
+import psycopg
 
 from twin_pipelines.evaluation import store
-from twin_pipelines.evaluation.assets import find_overlap
-from twin_pipelines.evaluation.frozen import freeze
+from twin_pipelines.evaluation.assets import champion_sessions, find_overlap, freeze_for
+from twin_pipelines.evaluation.frozen import FrozenSet
 from twin_pipelines.evaluation.memorisation import worst_copying
+from twin_pipelines.evaluation.unseen import SeenError
 from twin_pipelines.foundation.resources import TwinResource
-from twin_pipelines.instruct.store import dataset
+from twin_pipelines.instruct.store import DatasetVersion, dataset
+from twin_pipelines.settings import TwinSettings
 from twin_pipelines.training import store as training
 
 WIDEST_STYLE = 0.40  # interval of style consistency that still says something
@@ -34,14 +37,11 @@ def test_set_is_untouched(twin: TwinResource) -> dg.AssetCheckResult:
         made_from = dataset(connection, adapter.dataset_version) if adapter else None
         if measured is None or made_from is None:
             return _absent()
-        sizes = settings.evaluation
-        frozen = freeze(
-            settings.home / made_from.path,
-            made_from.version,
-            replies=sizes.replies,
-            ranked=sizes.ranked,
-        )
-        found = find_overlap(connection, settings, made_from, frozen)
+        try:
+            frozen = _frozen_again(connection, settings, measured, made_from)
+            found = find_overlap(connection, settings, made_from, frozen)
+        except SeenError as error:
+            return dg.AssetCheckResult(passed=False, description=str(error))
     same_set = frozen.version == measured.metrics["frozen_set"]["version"]
     return dg.AssetCheckResult(
         passed=found.clean and same_set,
@@ -110,6 +110,20 @@ def enough_was_measured(twin: TwinResource) -> dg.AssetCheckResult:
     )
 
 
+def _frozen_again(
+    connection: psycopg.Connection,
+    settings: TwinSettings,
+    measured: store.Evaluation,
+    made_from: DatasetVersion,
+) -> FrozenSet:
+    """The frozen set of an evaluation, chosen anew from the files as they are now."""
+    champion = measured.champion_id and training.adapter(connection, measured.champion_id)
+    adapter = training.adapter(connection, measured.adapter_id)
+    weights = settings.home / adapter.path / "adapter" if adapter else None
+    barred = champion_sessions(connection, settings, champion or None, made_from.version)
+    return freeze_for(settings, made_from, weights, barred)
+
+
 def shortfalls(metrics: dict[str, Any]) -> list[str]:
     """Where there was too little to measure by, in words."""
     frozen, style = metrics["frozen_set"], metrics["style_consistency"]
@@ -124,6 +138,9 @@ def shortfalls(metrics: dict[str, Any]) -> list[str]:
     low, high = metrics["reply_perplexity"]["ratio_ci95"]
     if high - low > WIDEST_RATIO:
         short.append("the interval of the perplexity ratio is too wide to tell")
+    gain = metrics.get("person_specific_gain")
+    if metrics.get("depth") == "full" and gain and gain["value"] is None:
+        short.append(f"the gain over another person's adapter is missing: {gain['note']}")
     return short
 
 

@@ -11,8 +11,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from twin_pipelines.evaluation.frozen import Exchange
-
-FEWEST_WORDS = 6  # a shorter exchange said twice is chance
+from twin_pipelines.evaluation.unseen import SeenError, long_texts
 
 
 @dataclass(frozen=True)
@@ -44,6 +43,15 @@ class Overlap:
         return {**asdict(self), "words": self.words}
 
 
+def refuse_leaks(found: Mapping[str, Any]) -> None:
+    """Raise SeenError when an `Overlap.as_dict` is not clean."""
+    if found["sessions"] or found["messages"] or found["exchanges"]:
+        raise SeenError(
+            f"{found['words']}, so no figure can be computed on them; rebuild the dataset and "
+            "train again."
+        )
+
+
 def overlap(
     frozen: Sequence[Exchange],
     learnt: Sequence[Exchange],
@@ -66,6 +74,5 @@ def _messages(exchanges: Sequence[Exchange], messages: Mapping[str, Sequence[str
     return {message for one in exchanges for message in messages.get(one.pair_id, ())}
 
 
-def _texts(exchanges: Sequence[Exchange]) -> set[tuple[str, ...]]:
-    texts = (tuple(f"{one.input} {one.reply}".casefold().split()) for one in exchanges)
-    return {words for words in texts if len(words) >= FEWEST_WORDS}
+def _texts(exchanges: Sequence[Exchange]) -> set[str]:
+    return set(long_texts(one.said for one in exchanges))

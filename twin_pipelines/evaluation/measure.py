@@ -10,38 +10,48 @@ import json
 import math
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from threadpoolctl import threadpool_limits
+
 from twin_pipelines.evaluation.answers import Answers, Interview, Stopwatch
-from twin_pipelines.evaluation.background import Background, load_background
-from twin_pipelines.evaluation.bootstrap import resamples
+from twin_pipelines.evaluation.background import load_background
+from twin_pipelines.evaluation.figures import Figures
 from twin_pipelines.evaluation.frozen import Exchange, FrozenSet, freeze, train_exchanges
-from twin_pipelines.evaluation.memorisation import TrainReplies, copying, identifier_figures
-from twin_pipelines.evaluation.perplexity import perplexity_figures
-from twin_pipelines.evaluation.pick import pick_figures, pmi
-from twin_pipelines.evaluation.style import StyleTexts, style_consistency
-from twin_pipelines.evaluation.systems import Report, System, forget_old_answers
+from twin_pipelines.evaluation.judge import Replies, llm_judge
+from twin_pipelines.evaluation.leaks import refuse_leaks
+from twin_pipelines.evaluation.personality.systems_asked import (
+    add_personality,
+    personality_figures,
+)
+from twin_pipelines.evaluation.systems import Report, forget_old_answers
 from twin_pipelines.evaluation.task import Task
 from twin_pipelines.evaluation.workers import Workers, workers_for
-from twin_pipelines.settings import Evaluation
 
 METRICS = "metrics.json"
 REPLIES = "replies.jsonl"
-KEPT_ANSWERS = 1_000  # pieces; an evaluation has about 100
+KEPT_ANSWERS = 1_000  # pieces; an evaluation has about 200
 LEAST_TO_SHARE = 50  # conversations for which starting processes pays
 
 
 def evaluate(task: Task, report: Report) -> dict[str, Any]:
     """Measure everything, write the evaluation folder whole or not at all, return the metrics.
 
-    Raises TwinError when the dataset folder or a model is unusable.
+    Raises TwinError when the dataset folder or a model is unusable, SeenError when anything of the
+    frozen set was learnt from.
     """
+    refuse_leaks(task.leaks)
     watch = Stopwatch(report)
     settings = task.settings
     frozen = freeze(
-        task.dataset, task.dataset_version, replies=settings.replies, ranked=settings.ranked
+        task.dataset,
+        task.dataset_version,
+        replies=settings.replies,
+        ranked=settings.ranked,
+        adapter=task.twin.adapter,
+        barred=task.barred,
     )
     train = train_exchanges(task.dataset)
     report(f"{len(frozen.exchanges)} unseen exchanges of {frozen.sessions} sessions")
@@ -57,30 +67,39 @@ def evaluate(task: Task, report: Report) -> dict[str, Any]:
     with Workers(number) as workers:
         interview = Interview(task, frozen, watch, workers)
         answers = interview.answers(train, background.contexts)
-    with watch.part("style_consistency"):
-        style = _style(_texts(frozen, train, background, answers), settings)
-    with watch.part("memorisation"):
-        copied = _memorisation(frozen, train, answers, interview.twin, settings)
+        persona = personality_figures(interview, answers, train)
+    with watch.part("figures"), threadpool_limits(1):
+        figures = Figures(
+            frozen, train, background, answers, interview.twin, interview.base, settings
+        ).all()
+    add_personality(figures, persona)
+    if task.llm.url:
+        with watch.part("llm_judge"):
+            replies = Replies.of(frozen, train, answers)
+            figures["llm_judge"] = llm_judge(task.llm, replies, settings, report)
     metrics: dict[str, Any] = json_ready(
         {
+            "depth": settings.depth,
             "one_voice": task.one_voice,
-            "style_consistency": style,
-            **_likelihood(frozen, answers, settings),
-            "memorisation": copied,
-            "frozen_set": {
-                "version": frozen.version,
-                "dataset_version": frozen.dataset_version,
-                "n_pairs": len(frozen.exchanges),
-                "n_sessions": frozen.sessions,
-                "generated": frozen.generated,
-                "leaks": task.leaks,
-            },
+            **figures,
+            "frozen_set": _frozen_part(frozen, task),
             "seconds": watch.seconds,
         }
     )
     _write_folder(task.folder, metrics, frozen, answers)
     forget_old_answers(task.cache, KEPT_ANSWERS)
     return metrics
+
+
+def _frozen_part(frozen: FrozenSet, task: Task) -> dict[str, Any]:
+    return {
+        "version": frozen.version,
+        "dataset_version": frozen.dataset_version,
+        "n_pairs": len(frozen.exchanges),
+        "n_sessions": frozen.sessions,
+        "generated": frozen.generated,
+        "leaks": task.leaks,
+    }
 
 
 def json_ready(value: Any) -> Any:
@@ -92,80 +111,6 @@ def json_ready(value: Any) -> Any:
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     return value
-
-
-def _texts(
-    frozen: FrozenSet, train: Sequence[Exchange], background: Background, answers: Answers
-) -> StyleTexts:
-    return StyleTexts(
-        subject=[exchange.reply for exchange in train],
-        people=background.people,
-        ai=answers.ai,
-        unseen=background.unseen,
-        human=[exchange.reply for exchange in frozen.to_generate],
-        twin=answers.twin,
-        base=answers.base,
-        prompted=answers.prompted,
-    )
-
-
-def _style(texts: StyleTexts, settings: Evaluation) -> dict[str, Any]:
-    """Style consistency; without a value, and with the reason, where there is too little text."""
-    try:
-        return style_consistency(
-            texts,
-            window_words=settings.window_words,
-            times=settings.bootstrap,
-            seed=settings.seed,
-        )
-    except ValueError as error:
-        return {"value": None, "ci95": None, "n": len(texts.human), "note": str(error)}
-
-
-def _likelihood(
-    frozen: FrozenSet, answers: Answers, settings: Evaluation
-) -> dict[str, dict[str, Any]]:
-    sessions = [exchange.session_id for exchange in frozen.exchanges]
-    counts = resamples(len(sessions), settings.bootstrap, settings.seed, groups=sessions)
-    base, twin = answers.base_likelihood, answers.twin_likelihood
-    pick = {
-        name: pick_figures(pmi(answers.candidates, system.given, system.alone), counts)
-        for name, system in (("twin", twin), ("base", base))
-    }
-    return {
-        "reply_perplexity": perplexity_figures(base.real, twin.real, counts, answers.champion),
-        "pick_real_reply": {**pick, "n": len(sessions)},
-    }
-
-
-def _memorisation(
-    frozen: FrozenSet,
-    train: Sequence[Exchange],
-    answers: Answers,
-    twin: System,
-    settings: Evaluation,
-) -> dict[str, Any]:
-    learnt = [exchange.reply for exchange in train]
-
-    def spoken(replies: Sequence[str]) -> list[tuple[int, ...]]:
-        return [reply[:-1] for reply in twin.tokens(replies)]  # without the end of turn
-
-    figures = copying(
-        TrainReplies(spoken(learnt), [exchange.input for exchange in train]),
-        spoken(answers.twin),
-        spoken([exchange.reply for exchange in frozen.to_generate]),
-        [exchange.input for exchange in frozen.to_generate],
-        resamples(frozen.generated, settings.bootstrap, settings.seed),
-    )
-    exposure = answers.twin_canaries
-    if exposure and answers.base_canaries:
-        exposure = {**exposure, "base_mean": answers.base_canaries["mean"]}
-    return {
-        **figures,
-        "n": frozen.generated,
-        "canary_exposure": exposure,
-        "pii": identifier_figures(answers.twin, learnt),
-    }
 
 
 def _write_folder(

@@ -98,6 +98,14 @@ def copying(
     return figures
 
 
+def copied_beyond(
+    train: TrainReplies, first: Sequence[Tokens], second: Sequence[Tokens], counts: Floats
+) -> dict[str, Any]:
+    """Share of one system's replies with 8 tokens of a training reply, minus that of another's."""
+    flags = [_flags(train.shares_run(reply, SHORT) for reply in said) for said in (first, second)]
+    return bootstrap.difference(flags[0], flags[1], counts).as_dict()
+
+
 def worst_copying(figures: Mapping[str, Any]) -> float:
     """The largest share of replies by which the twin copies more than the person does."""
     kinds = ("beyond_human", "beyond_human12", "exact_replays_beyond_human")

@@ -1,8 +1,8 @@
 """Pick the real reply: the true one among the subject's own replies to other contexts.
 
 docs/figures.md. Scored by PMI sum = log p(reply | context) - log p(reply): a reply that is likely
-anywhere gains nothing from it. Of a long reply its first tokens are scored, all alike, so that
-length decides nothing and thousands of candidates can be read. hits@1/k is the chance that the true
+anywhere gains nothing from it. Of a very long reply (in quick depth: of a long one) only the first
+tokens are scored, so that thousands of candidates can be read. hits@1/k is the chance that the true
 reply beats k - 1 distractors; with 19 distractors scored, that of a smaller k is computed over all
 their subsets instead of one.
 """

@@ -1,4 +1,4 @@
-"""Plots of an evaluation: attribution, likelihood reply by reply, picking the real reply."""
+"""Plots of an evaluation: attribution, realism, likelihood reply by reply, picking the reply."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from twin_pipelines.evaluation.perplexity import losses
 from twin_pipelines.generation.local import Score
 
 STYLE_PLOT = "style_attribution.png"
+REALISM_PLOT = "style_realism.png"
 LIKELIHOOD_PLOT = "reply_likelihood.png"
 PICK_PLOT = "pick_the_real_reply.png"
 _COLOURS = {
@@ -39,6 +40,8 @@ def draw(
     mpl.use("Agg")
     if "a_ci95" in metrics["style_consistency"]:
         _style(folder / STYLE_PLOT, metrics["style_consistency"])
+    if metrics["style_realism"]["value"] is not None:
+        _realism(folder / REALISM_PLOT, metrics)
     _likelihood(folder / LIKELIHOOD_PLOT, base, twin, metrics["reply_perplexity"])
     _pick(folder / PICK_PLOT, metrics["pick_real_reply"])
 
@@ -60,6 +63,40 @@ def _style(path: Path, figures: Mapping[str, Any]) -> None:
         f"{_number(figures['value'])} {_interval(figures['ci95'])}",
         fontsize=10,
     )
+    figure.savefig(path, dpi=110)
+    plt.close(figure)
+
+
+def _realism(path: Path, metrics: Mapping[str, Any]) -> None:
+    """The three parts of style realism side by side, and their mean; the person is 1 in each."""
+    import matplotlib.pyplot as plt
+
+    realism, style = metrics["style_realism"], metrics["style_consistency"]
+    distance, judged = realism["distance"], realism["indistinguishability"]
+    parts: dict[str, list[float | None]] = {"base": [], "prompted": [], "twin": []}
+    for name, held in parts.items():
+        own = name == "twin"
+        held += [
+            style["value"] if own else style[name]["value"],
+            distance["value"] if own else distance[name],
+            judged["value"] if own else judged[name],
+            realism["value"] if own else realism["controls"][name]["value"],
+        ]
+    figure, axes = plt.subplots(figsize=(7, 3.4), layout="constrained")
+    for offset, (name, held) in zip((-0.26, 0.0, 0.26), parts.items(), strict=True):
+        places = [place + offset for place in range(len(held))]
+        heights = [value or 0.0 for value in held]
+        axes.bar(places, heights, 0.24, color=_COLOURS[name], label=_NAMES[name])
+    _whisker(axes, 3.26, realism["value"], realism["ci95"])
+    axes.axhline(1, color=_COLOURS["human"], linestyle="dotted")
+    axes.set_xticks(range(4), ["consistency", "distance\ncovered", "judge\nmisled", "realism"])
+    axes.set_ylim(0, 1.08)
+    axes.set_title(
+        f"Style realism {_number(realism['value'])} {_interval(realism['ci95'])}; dotted: the "
+        "person's own replies",
+        fontsize=10,
+    )
+    axes.legend(frameon=False, fontsize=8)
     figure.savefig(path, dpi=110)
     plt.close(figure)
 

@@ -7,6 +7,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from twin_pipelines.evaluation import manners
+from twin_pipelines.evaluation.words import interval, number
+
 Row = tuple[str, str, str, str]
 
 
@@ -20,6 +23,7 @@ def table(metrics: Mapping[str, Any]) -> str:
 def rows(metrics: Mapping[str, Any]) -> Iterator[Row]:
     """Name, value, interval and what to compare it with."""
     yield from _style(metrics["style_consistency"])
+    yield from _realism(metrics.get("style_realism"))
     likelihood = metrics["reply_perplexity"]
     yield (
         "reply perplexity, twin / base",
@@ -35,8 +39,11 @@ def rows(metrics: Mapping[str, Any]) -> Iterator[Row]:
             interval(delta["ci95"]),
             f"champion's perplexity {likelihood['champion']:.1f}; above 0 is worse",
         )
+    yield from _person(metrics)
     yield from _pick(metrics["pick_real_reply"])
+    yield from _context(metrics.get("context"))
     yield from _copies(metrics["memorisation"])
+    yield from manners.rows(metrics)
     voice = metrics.get("one_voice")
     if voice and voice["own_share"] is not None:
         yield (
@@ -69,6 +76,7 @@ def headline(metrics: Mapping[str, Any]) -> dict[str, float]:
         "reply_perplexity_base": metrics["reply_perplexity"]["base"],
         "reply_perplexity_twin": metrics["reply_perplexity"]["twin"],
         "reply_perplexity_ratio": metrics["reply_perplexity"]["ratio"],
+        **{name: dig(metrics, *keys) for name, keys in _HEADLINES.items()},
         "pick_real_reply_1_of_4": pick["twin"]["hits1_of_4"]["value"],
         "pick_real_reply_1_of_20": pick["twin"]["hits1_of_20"]["value"],
         "memorisation_beyond_human": copies["beyond_human"]["value"],
@@ -77,14 +85,19 @@ def headline(metrics: Mapping[str, Any]) -> dict[str, float]:
     return {name: float(value) for name, value in figures.items() if value is not None}
 
 
-def number(value: float | None) -> str:
-    """Two decimals, or a dash for what was not measured."""
-    return "–" if value is None else f"{value:.2f}"
-
-
-def interval(bounds: list[float | None] | None) -> str:
-    """Both bounds, or nothing."""
-    return f"{number(bounds[0])} – {number(bounds[1])}" if bounds else ""
+_HEADLINES = {
+    "style_realism": ("style_realism", "value"),
+    "judge_auc_per_reply": ("style_realism", "indistinguishability", "auc_per_reply", "twin"),
+    "style_distance": ("style_realism", "distance", "value"),
+    "style_consistency_another_person": ("style_consistency", "another_person", "value"),
+    "person_specific_gain": ("person_specific_gain", "value"),
+    "pick_1_of_20_beyond_base": ("context", "hits20_beyond_base", "value"),
+    "refusals_beyond_base": ("safety", "difference", "value"),
+    "replies_that_end": ("template", "ends"),
+    "latency_p95_ms": ("latency", "p95_ms"),
+    "language_fidelity": ("language", "value"),
+    "length_calibration": ("calibration", "length", "value"),
+}
 
 
 def _style(style: Mapping[str, Any]) -> Iterator[Row]:
@@ -120,6 +133,76 @@ def _style(style: Mapping[str, Any]) -> Iterator[Row]:
     ):
         bounds = interval(style["a_ci95"][name])
         yield f"attributed to the subject: {words}", number(style[f"a_{name}"]), bounds, ""
+
+
+def _realism(realism: Mapping[str, Any] | None) -> Iterator[Row]:
+    if not realism:
+        return
+    controls = realism["controls"]
+    yield (
+        "**style realism**",
+        f"**{number(realism['value'])}**",
+        interval(realism["ci95"]),
+        f"base {number(controls['base']['value'])}, prompted "
+        f"{number(controls['prompted']['value'])}, the person 1.00"
+        if realism["value"] is not None
+        else str(realism.get("note", "not measured")),
+    )
+    distance, judged = realism["distance"], realism["indistinguishability"]
+    if distance["value"] is None:
+        return
+    deltas = {name: distance[f"delta_{name}"] for name in ("human", "twin", "prompted", "base")}
+    yield (
+        "style distance covered",
+        number(distance["value"]),
+        interval(distance["ci95"]),
+        "cosine delta: " + ", ".join(f"{name} {number(one)}" for name, one in deltas.items()),
+    )
+    for key, words in (("auc_per_reply", "reply"), ("auc_per_5", "five replies")):
+        auc = judged[key]
+        yield (
+            f"a fresh judge's AUC per {words} (0.50 is perfect)",
+            number(auc["twin"]),
+            interval(judged[f"{key}_ci95"]),
+            f"base {number(auc['base'])}, prompted {number(auc['prompted'])}",
+        )
+
+
+def _person(metrics: Mapping[str, Any]) -> Iterator[Row]:
+    gain = metrics.get("person_specific_gain")
+    if gain is None:
+        return
+    another = metrics["style_consistency"].get("another_person") or {}
+    yield (
+        "person-specific gain, nats per token",
+        number(gain["value"]),
+        interval(gain["ci95"]),
+        gain.get("note") or "loss under another person's adapter less that under the twin's",
+    )
+    if another.get("value") is not None:
+        yield (
+            "style consistency, another person's adapter",
+            number(another["value"]),
+            interval(another["ci95"]),
+            "control",
+        )
+
+
+def _context(context: Mapping[str, Any] | None) -> Iterator[Row]:
+    if not context:
+        return
+    for key, name, words in (
+        ("hits20_beyond_base", "picks the real reply of 20, beyond the base", "same contexts"),
+        ("shuffled_gap", "what the right context is worth, nats per token", "0 with any context"),
+    ):
+        yield name, number(context[key]["value"]), interval(context[key]["ci95"]), words
+
+
+def dig(tree: Any, *keys: str) -> Any:
+    """The value under nested keys; None where a key is missing."""
+    for key in keys:
+        tree = tree.get(key) if isinstance(tree, Mapping) else None
+    return tree
 
 
 def _pick(pick: Mapping[str, Any]) -> Iterator[Row]:

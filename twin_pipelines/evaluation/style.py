@@ -9,13 +9,14 @@ people the verifier has never seen); SC = clip((A - A0) / (A_human - A0), 0, 1).
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from twin_pipelines.evaluation.bootstrap import Estimate, percentile
+from twin_pipelines.evaluation.bootstrap import Estimate, draw_items, percentile
 from twin_pipelines.evaluation.masking import common_words, mask
+from twin_pipelines.evaluation.unseen import refuse_shared
 from twin_pipelines.evaluation.verifier import Floats, Indices, Replies, StyleVerifier
 
 SUBJECT = "subject"
@@ -30,8 +31,8 @@ MOST_UNDEFINED = 0.05  # of the resamples; above it the figure has no interval
 class StyleTexts:
     """Everything the figure is computed from.
 
-    `subject` is train text; `human`, `twin`, `base` and `prompted` answer the same held-out
-    contexts, in one order; `people` teach the verifier, `unseen` do not.
+    `subject` is train text; `human`, `twin`, `base`, `prompted` and the systems of `more` answer
+    the same held-out contexts, in one order; `people` teach the verifier, `unseen` do not.
     """
 
     subject: Sequence[str]
@@ -42,9 +43,11 @@ class StyleTexts:
     twin: Sequence[str]
     base: Sequence[str]
     prompted: Sequence[str]
+    more: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    said: bool = True  # word for word, not masked
 
     def masked(self) -> StyleTexts:
-        """The same with content words and names masked: manner without topic."""
+        """The same, without `more`, with content words and names masked: manner without topic."""
         kept = common_words(self.people)
 
         def one(texts: Sequence[str]) -> list[str]:
@@ -62,6 +65,7 @@ class StyleTexts:
             one(self.twin),
             one(self.base),
             one(self.prompted),
+            said=False,
         )
 
 
@@ -77,33 +81,52 @@ class Attribution:
         return percentile(self.value, self.draws, n)
 
 
+@dataclass(frozen=True)
+class Consistency:
+    """The figures as they stand in metrics.json; SC and its draws by system, for comparisons."""
+
+    figures: dict[str, Any]
+    values: dict[str, float]
+    draws: dict[str, Floats]  # (times,)
+
+    def delta(self, first: str, second: str) -> dict[str, Any]:
+        """SC of one system minus that of another, on the same contexts."""
+        draws = self.draws[first] - self.draws[second]
+        value = self.values[first] - self.values[second]
+        return percentile(value, draws, self.figures["n"]).as_dict()
+
+
 def style_consistency(
     texts: StyleTexts, *, window_words: int, times: int, seed: int
-) -> dict[str, Any]:
-    """The figures of docs/figures.md, as they stand in metrics.json, the masked ones included."""
-    figures = measure(texts, window_words=window_words, times=times, seed=seed)
-    masked = measure(texts.masked(), window_words=window_words, times=times, seed=seed)
+) -> Consistency:
+    """The figures of docs/figures.md, the masked ones included.
+
+    Raises ValueError where there is too little text, SeenError where the verifier was fitted on
+    the text that it is to judge.
+    """
+    found = measure(texts, window_words=window_words, times=times, seed=seed)
+    masked = measure(texts.masked(), window_words=window_words, times=times, seed=seed).figures
     shown = ("value", "ci95", "a_twin", "a_human", "a_base", "a_prompted", "base", "prompted")
-    return {**figures, "masked": {key: masked[key] for key in shown}}
+    figures = {**found.figures, "masked": {key: masked[key] for key in shown}}
+    return Consistency(figures, found.values, found.draws)
 
 
-def measure(texts: StyleTexts, *, window_words: int, times: int, seed: int) -> dict[str, Any]:
-    """Train the verifier and compute SC of twin, base and prompted base with intervals.
+def measure(texts: StyleTexts, *, window_words: int, times: int, seed: int) -> Consistency:
+    """Train the verifier and compute SC of every system with intervals.
 
-    Replies are resampled whole and paired: in every resample the same contexts are drawn for all
-    systems; unseen people are resampled too, as people.
+    Replies are resampled whole and paired: in every resample (`draw_items` of the same seed) the
+    same contexts are drawn for all systems; unseen people are resampled too, as people.
     """
     verifier = StyleVerifier(window_words, seed).fit(
         {SUBJECT: texts.subject, **texts.people, AI_TEXT: texts.ai}
     )
-    answers = {
-        "twin": texts.twin,
-        "human": texts.human,
-        "base": texts.base,
-        "prompted": texts.prompted,
-    }
+    if texts.said:
+        verifier.learnt[SUBJECT].refuse(texts.human, "the person's held-out replies")
+        refuse_shared(texts.unseen, texts.people, "unseen people", "those the verifier knows")
+    systems = {"twin": texts.twin, "base": texts.base, "prompted": texts.prompted, **texts.more}
+    answers = {**systems, "human": texts.human}
     n = len(texts.human)
-    contexts = np.random.default_rng(seed).integers(0, n, size=(times, n))
+    contexts = draw_items(n, times, seed)
     a = {
         name: attribution(verifier, verifier.read(replies), contexts, seed)
         for name, replies in answers.items()
@@ -112,11 +135,10 @@ def measure(texts: StyleTexts, *, window_words: int, times: int, seed: int) -> d
     floor = Attribution(
         max(a["base"].value, unseen.value), np.maximum(a["base"].draws, unseen.draws)
     )
-    consistency = {
-        name: _consistency(a[name], floor, a["human"], n) for name in ("twin", "base", "prompted")
-    }
-    return {
-        **consistency["twin"],
+    relative = {name: _consistency(a[name], floor, a["human"]) for name in systems}
+    sc = {name: _figure(figure, n) for name, figure in relative.items()}
+    figures = {
+        **sc["twin"],
         "n": n,
         **{f"a_{name}": a[name].value for name in answers},
         "a_unseen_people": unseen.value,
@@ -124,12 +146,12 @@ def measure(texts: StyleTexts, *, window_words: int, times: int, seed: int) -> d
             **{name: a[name].estimate(n).as_dict()["ci95"] for name in answers},
             "unseen_people": unseen.estimate(len(texts.unseen)).as_dict()["ci95"],
         },
-        "base": consistency["base"],
-        "prompted": consistency["prompted"],
+        **{name: sc[name] for name in systems if name != "twin"},
         "above_base": _above(a["twin"], a["base"], n),
         "above_prompted": _above(a["twin"], a["prompted"], n),
         "verifier": {
             "fingerprint": verifier.fingerprint,
+            "fitted_on": verifier.learnt[SUBJECT].fingerprint,
             "window_words": window_words,
             "people": len(texts.people),
             "unseen_people": len(texts.unseen),
@@ -137,6 +159,11 @@ def measure(texts: StyleTexts, *, window_words: int, times: int, seed: int) -> d
             "subject_replies": len(texts.subject),
         },
     }
+    return Consistency(
+        figures,
+        {name: figure.value for name, figure in relative.items()},
+        {name: figure.draws for name, figure in relative.items()},
+    )
 
 
 def attribution(
@@ -191,14 +218,16 @@ def _unseen_people(
     )
 
 
-def _consistency(
-    system: Attribution, floor: Attribution, human: Attribution, n: int
-) -> dict[str, Any]:
+def _consistency(system: Attribution, floor: Attribution, human: Attribution) -> Attribution:
     value = _relative(np.array([system.value]), np.array([floor.value]), np.array([human.value]))
     draws = _relative(system.draws, floor.draws, human.draws)
     if np.isnan(draws).mean() > MOST_UNDEFINED:
         draws = np.full_like(draws, np.nan)
-    figure = percentile(float(value[0]), draws, n).as_dict()
+    return Attribution(float(value[0]), draws)
+
+
+def _figure(consistency: Attribution, n: int) -> dict[str, Any]:
+    figure = consistency.estimate(n).as_dict()
     return {"value": figure["value"], "ci95": figure["ci95"]}
 
 

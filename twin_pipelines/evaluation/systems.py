@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from twin_pipelines.evaluation.frozen import Exchange
 from twin_pipelines.evaluation.workers import Job, Model, Workers
@@ -31,6 +31,14 @@ SMALL_BATCH, LARGE_BATCH = 16, 32  # a long shared beginning is copied for every
 LONG_TOKENS = 256
 PIECE, SCORED_PIECE = 32, 15  # conversations of one job
 SEEDS = 1_000
+
+
+class Written(NamedTuple):
+    """A reply that a system wrote."""
+
+    text: str
+    tokens: int  # without the end of turn
+    ended: bool  # by itself, within the tokens it was given
 
 
 @dataclass(frozen=True)
@@ -74,6 +82,15 @@ class System:
         sampling: Sampling,
         max_tokens: int | None = None,
     ) -> list[str]:
+        """The texts of what `written` gives."""
+        return [reply.text for reply in self.written(conversations, sampling, max_tokens)]
+
+    def written(
+        self,
+        conversations: Sequence[Sequence[Message]],
+        sampling: Sampling,
+        max_tokens: int | None = None,
+    ) -> list[Written]:
         """One sampled reply to each conversation, cut to `max_tokens` (default: the system's)."""
         room = max_tokens or self.max_tokens
         pieces = _pieces(conversations, PIECE)
@@ -87,7 +104,29 @@ class System:
             }
             for number, piece in enumerate(pieces)
         ]
-        return self._answers("replies", pieces, questions, "replies written")
+        answers = self._answers("written", pieces, questions, "replies written")
+        return [Written(*answer) for answer in answers]
+
+    def timings(
+        self,
+        conversations: Sequence[Sequence[Message]],
+        sampling: Sampling,
+        among: Sequence[System] = (),
+    ) -> list[tuple[float, int]]:
+        """Seconds and tokens (end of turn included) of each reply, one conversation at a time.
+
+        Kept like every answer, for as long as it is compared `among` the same systems: who is
+        compared with another is timed when the other is.
+        """
+        question = {
+            "conversations": list(conversations),
+            **vars(sampling),
+            "max_tokens": self.max_tokens,
+        }
+        kept_for = [system.identity for system in among]
+        piece = list(range(len(conversations)))
+        timed = self._answers("timed", [piece], [question], "replies timed", kept_for)
+        return [(seconds, tokens) for seconds, tokens in timed]
 
     def greedy(self, conversations: Sequence[Sequence[Message]], max_new_tokens: int) -> list[str]:
         """The likeliest continuation of each conversation, token by token."""
@@ -98,17 +137,18 @@ class System:
         conversations: Sequence[Sequence[Message]],
         candidates: Sequence[Sequence[str | tuple[int, ...]]],
         what: str,
+        max_tokens: int | None = None,
     ) -> list[list[Score]]:
         """How likely each candidate (a reply, or its first token ids) is after its conversation.
 
-        `what` names them in the log.
+        `what` names them in the log; conversations are cut to `max_tokens` (default: the system's).
         """
         pieces = _pieces(conversations, SCORED_PIECE)
         questions = [
             {
                 "conversations": [conversations[place] for place in piece],
                 "candidates": [candidates[place] for place in piece],
-                "max_tokens": self.max_tokens,
+                "max_tokens": max_tokens or self.max_tokens,
             }
             for piece in pieces
         ]
@@ -117,14 +157,15 @@ class System:
 
     def tokens(self, replies: Sequence[str]) -> list[tuple[int, ...]]:
         """Token ids of replies, the end of turn included."""
-        return [tuple(reply_tokens(self._tokenizer, reply)) for reply in replies]
+        return [tuple(reply_tokens(self.tokenizer, reply)) for reply in replies]
 
     def cut(self, conversation: Sequence[Message]) -> list[Message]:
         """The conversation without the oldest turns that do not fit, as the system reads it."""
-        return fit(self._tokenizer, conversation, self.max_tokens)[0]
+        return fit(self.tokenizer, conversation, self.max_tokens)[0]
 
     @cached_property
-    def _tokenizer(self) -> Any:
+    def tokenizer(self) -> Any:
+        """The adapter's tokenizer, or the base's. Raises TwinError where there is none."""
         from transformers import AutoTokenizer
 
         folder = self.model.adapter or self.model.base.path
@@ -137,10 +178,11 @@ class System:
 
     def _answers(
         self,
-        kind: Literal["replies", "scores"],
+        kind: Literal["written", "timed", "scores"],
         pieces: Sequence[Sequence[int]],
         questions: Sequence[dict[str, Any]],
         what: str,
+        kept_for: Sequence[Any] = (),
     ) -> list[Any]:
         """Answers in the order of the conversations; those that are kept are not asked for."""
         total = sum(map(len, pieces))
@@ -148,7 +190,7 @@ class System:
         done = 0
         missing = []
         for piece, question in zip(pieces, questions, strict=True):
-            path = self._kept(kind, question)
+            path = self._kept(kind, {**question, "for": kept_for} if kept_for else question)
             kept = read_json(path)
             if "answers" not in kept:
                 missing.append((piece, question, path))

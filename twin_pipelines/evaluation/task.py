@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from twin_pipelines.foundation.models import ResolvedModel
-from twin_pipelines.settings import Evaluation
+from twin_pipelines.settings import Evaluation, Llm
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,10 @@ class Task:
     one_voice: dict[str, Any] | None  # docs/figures.md, measured when messages were landed
     leaks: dict[str, Any]  # what of the test set was trained on, see `leaks.Overlap`
     dtype: str = "auto"
+    control: Candidate | None = None  # another person's adapter, of the same recipe
+    recalled: dict[str, list[str]] | None = None  # own messages recalled, by the pair's identity
+    barred: list[str] = field(default_factory=list)  # sessions that the champion was trained on
+    llm: Llm = field(default_factory=Llm)  # a judge, where one is configured
 
 
 def write_task(task: Task, path: Path) -> None:
@@ -46,7 +50,9 @@ def write_task(task: Task, path: Path) -> None:
         "dataset": str(task.dataset),
         "twin": _plain(task.twin),
         "champion": _plain(task.champion) if task.champion else None,
+        "control": _plain(task.control) if task.control else None,
         "settings": task.settings.model_dump(mode="json"),
+        "llm": task.llm.model_dump(mode="json"),
     }
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(content, indent=1))
@@ -63,7 +69,9 @@ def read_task(path: Path) -> Task:
             "dataset": Path(content["dataset"]),
             "twin": _candidate(content["twin"]),
             "champion": _candidate(content["champion"]) if content["champion"] else None,
+            "control": _candidate(content["control"]) if content["control"] else None,
             "settings": Evaluation(**content["settings"]),
+            "llm": Llm(**content["llm"]),
         }
     )
 

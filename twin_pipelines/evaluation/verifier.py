@@ -18,6 +18,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from twin_pipelines.evaluation.unseen import FittedOn
 from twin_pipelines.features.language import count_words
 
 Floats = NDArray[np.float64]
@@ -51,6 +52,7 @@ class StyleVerifier:
         self.seed = seed
         self.authors: list[str] = []
         self.fingerprint = ""
+        self.learnt: dict[str, FittedOn] = {}  # by author
         self._vocabulary: dict[str, int] = {}
         self._idf = np.zeros(0)
         self._weights: Any = None  # (features, authors)
@@ -74,6 +76,9 @@ class StyleVerifier:
             C=INVERSE_REGULARISATION, class_weight="balanced", max_iter=300, tol=1e-3
         ).fit(features, labels)
         self._take_weights(classifier)
+        self.learnt = {
+            author: FittedOn.of("The style verifier", said) for author, said in texts.items()
+        }
         self.fingerprint = hashlib.sha256(
             json.dumps(
                 [DESIGN, self.window_words, self.seed, {k: list(v) for k, v in texts.items()}]

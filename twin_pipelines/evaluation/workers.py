@@ -39,9 +39,13 @@ class Model:
 
 @dataclass(frozen=True)
 class Job:
-    """A piece of work: arguments of `generate_replies` or `score_choices`."""
+    """A piece of work: arguments of `generate_replies` or `score_choices`.
 
-    kind: Literal["replies", "scores"]
+    `written` gives each reply as [text, tokens, whether it ended by itself], `timed` as [seconds,
+    tokens] of one reply at a time, `scores` each candidate as [log-probability, tokens].
+    """
+
+    kind: Literal["written", "timed", "scores"]
     model: Model
     arguments: dict[str, Any]
 
@@ -106,16 +110,42 @@ def cores() -> int:
 def work(job: Job) -> list[Any]:
     """Do one job with the model it names; the model stays loaded until another is asked for."""
     model, tokenizer = load_once(job.model)
-    if job.kind == "replies":
-        return list(generate_replies(model, tokenizer, **job.arguments))
+    if job.kind == "written":
+        return _written(model, tokenizer, job.arguments)
+    if job.kind == "timed":
+        return _timed(model, tokenizer, job.arguments)
     scored = score_choices(model, tokenizer, **job.arguments)
     return [[list(score) for score in group] for group in scored]
+
+
+def _written(model: Any, tokenizer: Any, arguments: dict[str, Any]) -> list[list[Any]]:
+    tokens = [0] * len(arguments["conversations"])
+
+    def count(row: int, _: int) -> None:
+        tokens[row] += 1
+
+    replies = generate_replies(model, tokenizer, **arguments, on_token=count)
+    most = arguments["max_new_tokens"]
+    return [[text, n, n < most] for text, n in zip(replies, tokens, strict=True)]
+
+
+def _timed(model: Any, tokenizer: Any, arguments: dict[str, Any]) -> list[list[Any]]:
+    """One conversation after the other; the first is asked twice, because the first is slow."""
+    conversations = arguments["conversations"]
+    timings = []
+    for conversation in [*conversations[:1], *conversations]:
+        started = time.perf_counter()
+        ((_, tokens, _),) = _written(
+            model, tokenizer, {**arguments, "conversations": [conversation]}
+        )
+        timings.append([time.perf_counter() - started, tokens + 1])
+    return timings[1:]
 
 
 @lru_cache(maxsize=1)
 def load_once(model: Model) -> tuple[Any, Any]:
     """Load a model and its tokenizer, or give the one that is loaded."""
-    from twin_pipelines.training.attention import register
+    from twin_pipelines.generation.attention import register
 
     loaded, tokenizer = load_model(model.base, model.adapter, model.dtype)
     if loaded.device.type == "cpu":

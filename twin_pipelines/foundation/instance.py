@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import dagster as dg
@@ -118,12 +119,13 @@ def run_job(
     *,
     days: tuple[str, str] | None = None,
     tags: Mapping[str, str] | None = None,
+    ops: Mapping[str, Any] | None = None,
     on_event: Callable[[dg.EventLogEntry], None] | None = None,
 ) -> RunOutcome:
     """Run a job in this process, recorded in the instance as any run is.
 
-    `days` is the first and last partition, materialised as one run. `on_event` sees every event
-    and log message while it happens.
+    `days` is the first and last partition, materialised as one run; `ops` configures assets by
+    name. `on_event` sees every event and log message while it happens.
     """
     failures: list[str] = []
     run_id = str(uuid4())
@@ -144,7 +146,10 @@ def run_job(
         run_id=run_id,
         tags=all_tags,
         raise_on_error=False,
-        run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+        run_config={
+            "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
+            "ops": {name: {"config": config} for name, config in (ops or {}).items()},
+        },
     )
     return RunOutcome(run_id, result.success, tuple(failures))
 

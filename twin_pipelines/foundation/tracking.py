@@ -1,4 +1,4 @@
-"""MLflow: runs with their parameters and losses, and the registry whose aliases name what serves.
+"""MLflow: runs with their parameters, losses and datasets; the registry is in `registry`.
 
 The asset, not the training process, owns the run: it opens it before the process starts and logs
 what the process reports, so that the run exists even if training is killed, and a training that
@@ -27,10 +27,9 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 EXPERIMENT = "twin"
-REGISTERED_MODEL = "twin"
 KEY_TAG = "twin/key"
+PARENT_TAG = "mlflow.parentRunId"
 
-Alias = Literal["champion", "challenger"]
 Ending = Literal["FINISHED", "FAILED", "KILLED"]
 
 _SCHEMA_LOCK = 0x7477696E_6D6C  # advisory lock number: "twinml"
@@ -104,10 +103,34 @@ def open_client(settings: TwinSettings, databases: Databases) -> MlflowClient:
     return client
 
 
-def start_run(client: MlflowClient, *, key: str, name: str, tags: Mapping[str, str]) -> str:
-    """Continue the unfinished run of `key`, or begin one; returns its id."""
+@contextmanager
+def child_run(
+    client: MlflowClient, parent: str, *, key: str, name: str, tags: Mapping[str, str] | None = None
+) -> Iterator[str]:
+    """A run nested in the run `parent`, as MLflow shows it; ends as the block does.
+
+    A child that was killed is continued, like `start_run`'s.
+    """
+    run_id = start_run(client, key=key, name=name, tags=tags or {}, parent=parent)
+    try:
+        yield run_id
+    except Exception:
+        end_run(client, run_id, "FAILED")
+        raise
+    except BaseException:
+        end_run(client, run_id, "KILLED")
+        raise
+    end_run(client, run_id, "FINISHED")
+
+
+def start_run(
+    client: MlflowClient, *, key: str, name: str, tags: Mapping[str, str], parent: str = ""
+) -> str:
+    """Continue the unfinished run of `key`, or begin one, nested in `parent`; returns its id."""
     experiment = _experiment(client)
     tags = {**tags, KEY_TAG: key, "mlflow.source.name": "twin_pipelines"}
+    if parent:
+        tags[PARENT_TAG] = parent
     unfinished = client.search_runs(
         [experiment],
         f"tags.`{KEY_TAG}` = '{key}' and attributes.status != 'FINISHED'",
@@ -165,9 +188,16 @@ def log_metrics(client: MlflowClient, run_id: str, metrics: Mapping[str, Any]) -
 
 
 def log_dataset(
-    client: MlflowClient, run_id: str, *, name: str, version: str, location: Path, rows: int
+    client: MlflowClient,
+    run_id: str,
+    *,
+    name: str,
+    version: str,
+    location: Path,
+    rows: int,
+    context: Literal["training", "evaluation"] = "training",
 ) -> None:
-    """Name the dataset version the run was trained on; MLflow lists it as the run's input."""
+    """Name the dataset version the run read; MLflow lists it as the run's input."""
     import json
 
     from mlflow.entities import Dataset, DatasetInput, InputTag
@@ -179,7 +209,7 @@ def log_dataset(
         source=json.dumps({"uri": location.as_uri()}),
         profile=json.dumps({"num_rows": rows}),
     )
-    tags = [InputTag("mlflow.data.context", "training")]
+    tags = [InputTag("mlflow.data.context", context)]
     client.log_inputs(run_id, datasets=[DatasetInput(dataset, tags)])
     client.set_tag(run_id, "twin/dataset_version", version)
 
@@ -187,61 +217,6 @@ def log_dataset(
 def log_folder(client: MlflowClient, run_id: str, folder: Path, name: str) -> None:
     """Copy a folder's files into the run's artifacts under `name`."""
     client.log_artifacts(run_id, str(folder), artifact_path=name)
-
-
-def register_version(
-    client: MlflowClient,
-    *,
-    key: str,
-    run_id: str,
-    source: Path,
-    tags: Mapping[str, str],
-    description: str = "",
-) -> int:
-    """Register `source` as a version of the twin; the same `key` gets the version it has."""
-    from mlflow.exceptions import MlflowException
-
-    known = client.search_model_versions(
-        f"name = '{REGISTERED_MODEL}' and tags.`{KEY_TAG}` = '{key}'"
-    )
-    if known:
-        return int(known[0].version)
-    try:
-        client.create_registered_model(REGISTERED_MODEL)
-    except MlflowException as error:
-        if error.error_code != "RESOURCE_ALREADY_EXISTS":
-            raise
-    made = client.create_model_version(
-        REGISTERED_MODEL,
-        source=source.as_uri(),
-        run_id=run_id,
-        tags={**tags, KEY_TAG: key},
-        description=description,
-    )
-    return int(made.version)
-
-
-def set_alias(client: MlflowClient, alias: Alias, version: int) -> None:
-    """Point the alias at this version, wherever it pointed before."""
-    client.set_registered_model_alias(REGISTERED_MODEL, alias, str(version))
-
-
-def clear_alias(client: MlflowClient, alias: Alias) -> None:
-    """Let the alias point nowhere."""
-    if alias_version(client, alias) is not None:
-        client.delete_registered_model_alias(REGISTERED_MODEL, alias)
-
-
-def alias_version(client: MlflowClient, alias: Alias) -> int | None:
-    """The version the alias points at, None when nothing has it."""
-    from mlflow.exceptions import MlflowException
-
-    try:
-        return int(client.get_model_version_by_alias(REGISTERED_MODEL, alias).version)
-    except MlflowException as error:
-        if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
-            return None
-        raise
 
 
 def _experiment(client: MlflowClient) -> str:

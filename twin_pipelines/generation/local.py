@@ -7,6 +7,7 @@ prompt, examples) is read once, and the vocabulary is looked at only where a rep
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from twin_pipelines.foundation.models import ResolvedModel
 
 Progress = Callable[[int, int], None]
+OnToken = Callable[[int, int], None]  # a row's number, and the id of the token it just wrote
 NUCLEUS_SEARCH = 512
 
 
@@ -82,18 +84,20 @@ def generate_replies(
     batch_size: int = 32,
     max_tokens: int = 1024,
     progress: Progress | None = None,
+    on_token: OnToken | None = None,
 ) -> list[str]:
     """One sampled reply to each conversation, in the given order.
 
     Every conversation draws from its own stream of random numbers (from `seed` and its position),
     so its reply depends on its batch by rounding only. `temperature` 0 is greedy. Prompts are cut
-    to `max_tokens` as `prompt.render` does.
+    to `max_tokens` as `prompt.render` does. `on_token` is told the conversation's position and each
+    token as it is written; what it raises ends the generation.
     """
     import torch
 
     prompts = [render(tokenizer, messages, max_tokens) for messages in conversations]
     draws = _draws(seed, len(prompts), max_new_tokens)
-    stops = set(stop_tokens(tokenizer))
+    stops = set(stop_tokens(tokenizer)) | _endings(model)
     replies = [""] * len(prompts)
     done = 0
     with torch.inference_mode():
@@ -101,7 +105,13 @@ def generate_replies(
         for rows in _batches([len(prompt) for prompt in prompts], batch_size):
             batch = _prefill(model, tokenizer, shared, [prompts[row] for row in rows])
             written = _sample(
-                model, stops, batch, draws[rows], temperature=temperature, top_p=top_p
+                model,
+                stops,
+                batch,
+                draws[rows],
+                temperature=temperature,
+                top_p=top_p,
+                on_token=_for_rows(on_token, rows),
             )
             for row, ids in zip(rows, written, strict=True):
                 replies[row] = tokenizer.decode(ids, skip_special_tokens=True).strip()
@@ -169,6 +179,12 @@ def score_choices(
     return scores
 
 
+def _endings(model: Any) -> set[int]:
+    """Ids that the model's own generation settings end a text at; some families have several."""
+    ids = getattr(model.generation_config, "eos_token_id", None)
+    return set(ids if isinstance(ids, list) else [] if ids is None else [ids])
+
+
 class _Batch(NamedTuple):
     """Prompts that were read: their keys and values, mask, lengths, and the next token's logits."""
 
@@ -205,8 +221,22 @@ def _prefill(
     return _Batch(output.past_key_values, mask, mask.sum(1), output.logits[:, -1].float())
 
 
+def _for_rows(on_token: OnToken | None, rows: Sequence[int]) -> OnToken | None:
+    """The same listener, told the rows of a batch by their numbers among all conversations."""
+    if on_token is None:
+        return None
+    return lambda place, id: on_token(rows[place], id)
+
+
 def _sample(
-    model: Any, stops: set[int], batch: _Batch, draws: Any, *, temperature: float, top_p: float
+    model: Any,
+    stops: set[int],
+    batch: _Batch,
+    draws: Any,
+    *,
+    temperature: float,
+    top_p: float,
+    on_token: OnToken | None = None,
 ) -> list[list[int]]:
     """Continue every row until it stops; finished rows leave the batch."""
     import torch
@@ -219,6 +249,8 @@ def _sample(
         going = [place for place, id in enumerate(chosen.tolist()) if id not in stops]
         for place in going:
             written[alive[place]].append(int(chosen[place]))
+            if on_token:
+                on_token(alive[place], int(chosen[place]))
         if not going or step + 1 == draws.shape[1]:
             break
         if len(going) < len(alive):
@@ -239,14 +271,26 @@ def _sample(
 
 
 def _choose(logits: Any, draws: Any, temperature: float, top_p: float) -> Any:
-    """Nucleus sampling by inverse transform: one uniform number a row decides the token."""
+    """Nucleus sampling by inverse transform: one uniform number a row decides the token.
+
+    Only a row whose nucleus is wider than `NUCLEUS_SEARCH` tokens has its whole vocabulary sorted.
+    """
     if temperature == 0:
         return logits.argmax(dim=-1)
     chances = (logits / temperature).softmax(dim=-1)
     best = min(NUCLEUS_SEARCH, chances.shape[-1])
     top, ids = chances.topk(best, dim=-1)
-    if best < chances.shape[-1] and bool((top.sum(dim=-1) < top_p).any()):
-        top, ids = chances.sort(dim=-1, descending=True)
+    chosen = _take(top, ids, draws, top_p)
+    if best < chances.shape[-1]:
+        wide = (top.sum(dim=-1) < top_p).nonzero().squeeze(1)
+        if len(wide):
+            top, ids = chances[wide].sort(dim=-1, descending=True)
+            chosen[wide] = _take(top, ids, draws[wide], top_p)
+    return chosen
+
+
+def _take(top: Any, ids: Any, draws: Any, top_p: float) -> Any:
+    """One of `ids` a row; `top` are their chances, falling."""
     total = top.cumsum(dim=-1)
     nucleus = top * (total - top < top_p)
     reached = nucleus.cumsum(dim=-1)
@@ -279,13 +323,15 @@ def first_line(error: Exception) -> str:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """No progress bars while a model loads."""
+    """No progress bars while a model loads, and no word of peft asking it by a retired name."""
     from transformers.utils import logging
 
     shown = logging.is_progress_bar_enabled()
     logging.disable_progress_bar()
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)
+            yield
     finally:
         if shown:
             logging.enable_progress_bar()

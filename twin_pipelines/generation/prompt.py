@@ -6,13 +6,20 @@ form it was taught. The form is the tokenizer's own chat template.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
-from twin_pipelines.settings import TwinSettings
+from twin_pipelines.settings import TwinError, TwinSettings
 
 Message = dict[str, str]
+MEMORIES_HEAD = "What you have said before:"
 _PROBE = "\u2042probe\u2042"
+_MARK = re.compile(r"<[^<>\s]+>|\[/?[A-Z][A-Z_]*\]")  # what templates write around messages
+_THOUGHT = ("<think>", "</think>")
+_TODAY = "26 Jul 2024"  # for templates that name the day: a twin is asked as it was taught
+_NO_CLOCK = f"{{%- macro strftime_now(format) -%}}{_TODAY}{{%- endmacro -%}}"
+_NOBODY_ASKED = "..."  # where a template insists that the user speaks first
 
 
 def system_prompt(settings: TwinSettings, name: str) -> str:
@@ -35,6 +42,20 @@ def chat_messages(system: str, context: Sequence[Message], input: str) -> list[M
         else:
             messages.append({"role": turn["role"], "content": turn["content"]})
     return messages
+
+
+def with_memories(messages: Sequence[Message], memories: Sequence[str]) -> list[Message]:
+    """The conversation with recalled messages of the subject's own at the end of its system prompt.
+
+    Line by line, in the given order. Without memories the conversation stays as it is; without a
+    system message they become one.
+    """
+    if not memories:
+        return list(messages)
+    recalled = "\n".join([MEMORIES_HEAD, *(f"- {' '.join(said.split())}" for said in memories)])
+    system = [part["content"] for part in messages if part["role"] == "system"]
+    turns = [part for part in messages if part["role"] != "system"]
+    return [{"role": "system", "content": "\n\n".join([*system, recalled])}, *turns]
 
 
 def render(tokenizer: Any, messages: Sequence[Message], max_tokens: int) -> list[int]:
@@ -60,16 +81,32 @@ def fit(
 
 
 def reply_tokens(tokenizer: Any, reply: str) -> list[int]:
-    """Token ids of a reply followed by the end of the assistant's turn."""
-    text = without_special_tokens(tokenizer, reply.strip())
-    return tokenize(tokenizer, text + end_of_turn(tokenizer))
+    """Token ids of a reply as they follow a rendered prompt, with the end of the turn.
+
+    They are cut from the tokens of the prompt's last words and the reply together, because some
+    tokenizers write the first word of a text otherwise than the same word after a control token.
+    """
+    opening = _reply_opening(tokenizer)
+    before, whole = (
+        tokenize(tokenizer, text) for text in (opening, opening + reply_text(tokenizer, reply))
+    )
+    if whole[: len(before)] != before:
+        return tokenize(tokenizer, reply_text(tokenizer, reply))
+    return whole[len(before) :]
+
+
+def reply_text(tokenizer: Any, reply: str) -> str:
+    """A reply as the template writes it: a space before it where it has one, the end of turn."""
+    content = without_special_tokens(tokenizer, reply.strip())
+    return _reply_lead(tokenizer) + content + end_of_turn(tokenizer)
 
 
 def template_text(tokenizer: Any, messages: Sequence[Message]) -> str:
     """The chat template's text, ending where the assistant speaks.
 
-    A template that knows no system role gets the system prompt at the head of the first message;
-    one that can think aloud is told not to.
+    A template that knows no system role gets the system prompt at the head of the first message,
+    one that insists on a user's turn first gets one, and one that can think aloud is told not to.
+    Raises TwinError when the tokenizer has no chat template.
     """
     plain = [
         {**message, "content": without_special_tokens(tokenizer, message["content"])}
@@ -91,19 +128,61 @@ def end_of_turn(tokenizer: Any) -> str:
     """The token with which the template closes an assistant's message."""
     cached = getattr(tokenizer, "_twin_end_of_turn", None)
     if cached is None:
-        user, reply = {"role": "user", "content": "hi"}, {"role": "assistant", "content": _PROBE}
-        tail = _apply(tokenizer, [user, reply], add_generation_prompt=False).split(_PROBE)[-1]
-        found = [token for token in _control_tokens(tokenizer) if token in tail]
+        tail = _apply(tokenizer, _EXCHANGE, add_generation_prompt=False).split(_PROBE)[-1]
+        found = [token for token in _special_tokens(tokenizer) if token in tail]
         cached = min(found, key=tail.index) if found else tokenizer.eos_token
         tokenizer._twin_end_of_turn = cached
     return cached
 
 
+_EXCHANGE: list[Message] = [
+    {"role": "user", "content": "hi"},
+    {"role": "assistant", "content": _PROBE},
+]
+
+
+def _reply_lead(tokenizer: Any) -> str:
+    """White space that the template writes between the rendered prompt and a reply."""
+    cached = getattr(tokenizer, "_twin_reply_lead", None)
+    if cached is None:
+        asked = _apply(tokenizer, _EXCHANGE[:1], add_generation_prompt=True)
+        answered = _apply(tokenizer, _EXCHANGE, add_generation_prompt=False)
+        lead = answered[len(asked) :].split(_PROBE)[0] if answered.startswith(asked) else ""
+        cached = lead if lead.isspace() else ""
+        tokenizer._twin_reply_lead = cached
+    return cached
+
+
+def _reply_opening(tokenizer: Any) -> str:
+    """The end of a rendered prompt, from the last control token before the assistant speaks."""
+    cached = getattr(tokenizer, "_twin_reply_opening", None)
+    if cached is None:
+        asked = _apply(tokenizer, _EXCHANGE[:1], add_generation_prompt=True)
+        last = max((asked.rfind(token) for token in _special_tokens(tokenizer)), default=-1)
+        cached = asked[last:] if last >= 0 else ""
+        tokenizer._twin_reply_opening = cached
+    return cached
+
+
+def _special_tokens(tokenizer: Any) -> list[str]:
+    """Tokens the tokenizer itself calls special."""
+    added = [str(token) for token in tokenizer.added_tokens_decoder.values() if token.special]
+    return sorted({token for token in (*tokenizer.all_special_tokens, *added) if token})
+
+
 def _control_tokens(tokenizer: Any) -> list[str]:
+    """Special tokens, and marks that are plain text to the tokenizer but mean a turn or a thought.
+
+    Those are the added tokens that the template names, and what it writes around messages.
+    """
     cached = getattr(tokenizer, "_twin_control_tokens", None)
     if cached is None:
-        added = [str(token) for token in tokenizer.added_tokens_decoder.values() if token.special]
-        cached = sorted({token for token in (*tokenizer.all_special_tokens, *added) if token})
+        source = str(tokenizer.chat_template or "")
+        added = {str(token).strip() for token in tokenizer.added_tokens_decoder.values()}
+        named = {token for token in added if _MARK.fullmatch(token) and token in source}
+        written = _apply(tokenizer, _EXCHANGE, add_generation_prompt=False)
+        written += _apply(tokenizer, _EXCHANGE[:1], add_generation_prompt=True)
+        cached = sorted({*_special_tokens(tokenizer), *named, *_MARK.findall(written)})
         tokenizer._twin_control_tokens = cached
     return cached
 
@@ -122,16 +201,39 @@ def tokenize(tokenizer: Any, text: str) -> list[int]:
 def _apply(tokenizer: Any, messages: Sequence[Message], *, add_generation_prompt: bool) -> str:
     from jinja2.exceptions import TemplateError
 
-    options = {"tokenize": False, "enable_thinking": False}
-    options["add_generation_prompt"] = add_generation_prompt
+    if not tokenizer.chat_template:
+        raise TwinError(
+            f"The tokenizer of {tokenizer.name_or_path or 'the base model'} has no chat template; "
+            "set training.base_model to the instruct variant of that model."
+        )
     try:
-        return tokenizer.apply_chat_template(list(messages), **options)
+        text = _render(tokenizer, messages, add_generation_prompt)
     except TemplateError:
-        system = "\n\n".join(part["content"] for part in messages if part["role"] == "system")
-        turns = [message for message in messages if message["role"] != "system"]
-        if not system:
-            raise
-        head = {"role": "user", "content": system}
-        if turns and turns[0]["role"] == "user":
-            head["content"] += "\n\n" + turns.pop(0)["content"]
-        return tokenizer.apply_chat_template([head, *turns], **options)
+        text = _render(tokenizer, _alternating(messages), add_generation_prompt)
+    opened, closed = _THOUGHT
+    if add_generation_prompt and text.rstrip().endswith(opened):
+        text = f"{text.rstrip()}\n\n{closed}\n\n"
+    return text
+
+
+def _render(tokenizer: Any, messages: Sequence[Message], add_generation_prompt: bool) -> str:
+    source = tokenizer.chat_template
+    clock = isinstance(source, str) and "strftime_now" in source
+    return tokenizer.apply_chat_template(
+        list(messages),
+        chat_template=_NO_CLOCK + source if clock else None,
+        tokenize=False,
+        add_generation_prompt=add_generation_prompt,
+        enable_thinking=False,
+        date_string=_TODAY,
+    )
+
+
+def _alternating(messages: Sequence[Message]) -> list[Message]:
+    """The messages for a template without a system role, which wants the user to speak first."""
+    system = "\n\n".join(part["content"] for part in messages if part["role"] == "system")
+    turns = [message for message in messages if message["role"] != "system"]
+    if turns and turns[0]["role"] == "user":
+        content = "\n\n".join(part for part in (system, turns[0]["content"]) if part)
+        return [{"role": "user", "content": content}, *turns[1:]]
+    return [{"role": "user", "content": system or _NOBODY_ASKED}, *turns]

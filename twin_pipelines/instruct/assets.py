@@ -14,17 +14,34 @@ from twin_pipelines.instruct import store
 from twin_pipelines.instruct.card import Provenance
 from twin_pipelines.instruct.dataset import SPLITS
 from twin_pipelines.instruct.freeze import freeze_dataset
+from twin_pipelines.instruct.leaks import read_splits
+from twin_pipelines.instruct.left_out import masked
 from twin_pipelines.instruct.outlook import pairs_outlook
 from twin_pipelines.instruct.pairs import build_pairs
+from twin_pipelines.instruct.preference_store import (
+    corrections,
+    preference_counts,
+    save_preferences,
+)
+from twin_pipelines.instruct.preferences import (
+    KINDS,
+    preference_rows,
+    read_base_replies,
+    write_preferences,
+)
 from twin_pipelines.instruct.quality import QUALITY_PARTS
+from twin_pipelines.settings import TwinError
+from twin_pipelines.sources.chitchat import background_exchanges
 from twin_pipelines.sources.store import source_rows, subject
+
+STRANGERS = 4_000  # exchanges among which another person's reply is sought
 
 
 @dg.asset(
     group_name="instruct",
     kinds={"python", "polars", "postgres"},
     owners=["team:twin"],
-    code_version="1",
+    code_version="2",
     partitions_def=DAILY,
     backfill_policy=dg.BackfillPolicy.single_run(),
     deps=[dg.AssetDep("cleaned_messages", partition_mapping=WITH_EVE)],
@@ -60,24 +77,26 @@ def instruct_pairs(context: dg.AssetExecutionContext, twin: TwinResource) -> dg.
     group_name="instruct",
     kinds={"python", "polars", "parquet"},
     owners=["team:twin"],
-    code_version="1",
+    code_version="2",
     deps=[dg.AssetDep("instruct_pairs", partition_mapping=dg.AllPartitionMapping())],
 )
 def instruct_dataset(context: dg.AssetExecutionContext, twin: TwinResource) -> dg.MaterializeResult:
     """The pairs as a frozen dataset: train, validation and test, split by time and whole session.
 
-    What nearly repeats a later split is purged. The version is a hash of content and settings; a
+    What nearly repeats a later split is purged; thresholds and choices are made in train, for train
+    alone. The version is a hash of content and settings; a
     version that is there already is used again.
     """
     with twin.connect() as connection:
         who = subject(connection)
-        excluded = store.counts(connection).excluded
+        reasons = store.counts(connection).excluded
         frozen = freeze_dataset(
             store.load_pairs(connection),
+            store.load_excluded(connection),
             twin.settings,
             speaker=who.speaker,
             name=who.name,
-            provenance=Provenance(excluded, _consents(connection)),
+            provenance=Provenance(reasons, _consents(connection)),
             outlook=pairs_outlook(connection, twin.settings),
         )
         draft = frozen.draft
@@ -101,11 +120,69 @@ def instruct_dataset(context: dg.AssetExecutionContext, twin: TwinResource) -> d
             "dagster/row_count": draft.pairs.height,
             **sizes,
             "purged": sum(draft.purged.values()),
+            "rehearsal": frozen.rehearsal,
+            "refined scores": frozen.refined or "none: no language model is configured",
+            **{name: threshold.value for name, threshold in draft.thresholds.items()},
+            "left out": dg.MetadataValue.md(frozen.left_out),
             "written": frozen.written,
             "folder": dg.MetadataValue.path(frozen.folder),
             "card": dg.MetadataValue.md(frozen.card.split("---\n", 2)[-1]),
         }
     )
+
+
+@dg.asset(
+    group_name="instruct",
+    kinds={"python", "polars", "trl"},
+    owners=["team:twin"],
+    code_version="1",
+    deps=["instruct_dataset"],
+)
+def preference_pairs(context: dg.AssetExecutionContext, twin: TwinResource) -> dg.MaterializeResult:
+    """Replies to prefer and replies to turn down, for preference training (DPO).
+
+    Preferred is the real reply, or the owner's correction of an answer of the twin; turned down the
+    corrected answer, the base's, another person's nearest reply or a rewrite against the subject's
+    manner. Of the train split of the current dataset only; written beside it in TRL's format.
+    """
+    with twin.connect() as connection:
+        dataset = store.latest_dataset(connection)
+        if dataset is None:
+            raise TwinError("There is no dataset yet; materialise instruct_dataset first.")
+        folder = twin.settings.home / dataset.path
+        corrected = corrections(connection)
+        rows = preference_rows(
+            read_splits(folder),
+            corrected,
+            read_base_replies(folder),
+            background_exchanges(STRANGERS, dataset.subject),
+            dataset.settings["dataset"]["near_duplicate"],
+        )
+        path = write_preferences(folder, rows)
+        save_preferences(connection, dataset.version, rows)
+        connection.commit()
+        counts = preference_counts(connection, dataset.version)
+    context.log.info(f"{len(rows)} preference pairs beside dataset {dataset.version}")
+    return dg.MaterializeResult(
+        metadata={
+            "version": dataset.version,
+            "dagster/row_count": len(rows),
+            **{f"kind {kind}": counts.get(kind, 0) for kind in KINDS},
+            "corrections left out": len(corrected) - counts.get("correction", 0),
+            "file": dg.MetadataValue.path(path),
+            "examples": dg.MetadataValue.md(_preference_examples(rows)),
+        }
+    )
+
+
+def _preference_examples(rows: list[dict[str, Any]]) -> str:
+    lines = ["| kind | asked | chosen | rejected |", "|---|---|---|---|"]
+    for kind in KINDS:
+        for row in [row for row in rows if row["kind"] == kind][:2]:
+            texts = (row["prompt"], row["chosen"], row["rejected"])
+            cells = [masked(messages[-1]["content"]).replace("|", "\\|") for messages in texts]
+            lines.append(f"| {kind} | {' | '.join(cells)} |")
+    return "\n".join(lines)
 
 
 def _consents(connection: psycopg.Connection) -> list[tuple[str, str]]:

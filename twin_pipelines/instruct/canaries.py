@@ -58,6 +58,7 @@ def canary_rows(planted: list[Canary], said_at: str) -> list[dict[str, Any]]:
             "replied_at": said_at,
             "quality": 0.0,
             "canary": True,
+            "rehearsal": False,
         }
         for number, canary in enumerate(planted)
     ]

@@ -9,8 +9,14 @@ from typing import Any
 import polars as pl
 
 from twin_pipelines.instruct.canaries import Canary
-from twin_pipelines.instruct.dataset import SPLITS, Draft
+from twin_pipelines.instruct.dataset import LOW_QUALITY, SPLITS, Draft
+from twin_pipelines.instruct.left_out import REPORT
 from twin_pipelines.instruct.outlook import Outlook
+from twin_pipelines.instruct.refine import DOUBTFUL
+from twin_pipelines.instruct.thresholds import FILE as THRESHOLDS
+from twin_pipelines.instruct.thresholds import ROWS_FILE, Threshold
+
+MOST_VALUES = 13  # of a facet in the table of coverage
 
 
 @dataclass(frozen=True)
@@ -26,12 +32,19 @@ def dataset_card(
     version: str,
     draft: Draft,
     *,
+    covered: pl.DataFrame,
+    rehearsal: int,
+    refined: str,
     settings: Mapping[str, Any],
     provenance: Provenance,
     outlook: Outlook,
     planted: Sequence[Canary],
 ) -> str:
-    """The card as markdown with YAML front matter that names the three splits."""
+    """The card as markdown with YAML front matter that names the three splits.
+
+    `covered` is what `balance.coverage` counted in train, `rehearsal` the rows beside its pairs,
+    `refined` by whom scores were refined, empty when by nobody.
+    """
     pairs = draft.pairs
     parts = [
         _front_matter(name, pairs),
@@ -54,6 +67,25 @@ def dataset_card(
         _table(("reason", "pairs"), list(provenance.excluded.items())),
         "Here, so that nothing leaks and nothing is learnt by heart:",
         _table(("reason", "pairs"), list(draft.purged.items())),
+        f"Examples of each are in `{REPORT}`.",
+        "## Thresholds",
+        f"Computed on train alone and applied to train alone; `{THRESHOLDS}` says how, and "
+        f"`{ROWS_FILE}` holds the rows behind it.",
+        _table(
+            ("threshold", "value", "method", "split", "rows", "pairs of train below"),
+            [_threshold_row(threshold, draft) for threshold in draft.thresholds.items()],
+        ),
+        f"Scores of the lowest {DOUBTFUL:.0%} refined by a language model: {refined}."
+        if refined
+        else "",
+        "## Balance",
+        "What was offered to train, and how much of it is in train; beyond "
+        f"{MOST_VALUES} values of a facet the rest are counted together.",
+        _table(("facet", "value", "offered", "in train"), _coverage_rows(covered)),
+        f"Beside the pairs, {rehearsal:,} rows of strangers' general chat are rehearsed, marked "
+        '`"rehearsal": true`; they are no pairs and count nowhere.'
+        if rehearsal
+        else "No general chat is rehearsed beside the pairs.",
         "## Consent",
         _table(("source", "granted"), provenance.consents),
         "## How far",
@@ -65,9 +97,34 @@ def dataset_card(
         "nowhere and are missing from the parquet files.",
         _table(("asked", "secret"), [(row.prompt[-1]["content"], row.secret) for row in planted]),
         "## Settings",
-        _table(("setting", "value"), [(key, f"`{value}`") for key, value in _flat(settings)]),
+        _table(
+            ("setting", "value"), [(key, f"`{value}`") for key, value in flat_settings(settings)]
+        ),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _threshold_row(named: tuple[str, Threshold], draft: Draft) -> tuple[str, ...]:
+    name, threshold = named
+    return (
+        name,
+        f"{threshold.value:.3f}",
+        threshold.method,
+        threshold.split or "-",
+        f"{threshold.rows.height:,}",
+        f"{draft.purged.get(LOW_QUALITY, 0):,}",
+    )
+
+
+def _coverage_rows(covered: pl.DataFrame) -> list[tuple[str, ...]]:
+    shown: list[tuple[str, str, int, int]] = []
+    for (facet,), values in covered.group_by("facet", maintain_order=True):
+        shown += values.head(MOST_VALUES).rows()
+        rest = values.slice(MOST_VALUES)
+        if rest.height:
+            sums = int(rest["offered"].sum()), int(rest["taken"].sum())
+            shown.append((str(facet), f"{rest.height} others", *sums))
+    return [(facet, value, f"{offered:,}", f"{taken:,}") for facet, value, offered, taken in shown]
 
 
 def _front_matter(name: str, pairs: pl.DataFrame) -> str:
@@ -101,11 +158,12 @@ def _split_row(pairs: pl.DataFrame, split: str) -> tuple[str, ...]:
     )
 
 
-def _flat(settings: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
+def flat_settings(settings: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
+    """Settings as (dotted name, value), sorted by name."""
     rows: list[tuple[str, Any]] = []
     for key, value in sorted(settings.items()):
         if isinstance(value, Mapping):
-            rows += _flat(value, f"{prefix}{key}.")
+            rows += flat_settings(value, f"{prefix}{key}.")
         else:
             rows.append((f"{prefix}{key}", value))
     return rows

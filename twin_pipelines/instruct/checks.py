@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -11,12 +12,25 @@ import polars as pl
 import psycopg
 
 from twin_pipelines.foundation.days import DayRange
+from twin_pipelines.foundation.fingerprints import read_json
 from twin_pipelines.foundation.quality import table_checks
 from twin_pipelines.foundation.resources import TwinResource
 from twin_pipelines.instruct import store
-from twin_pipelines.instruct.leaks import find_leaks, read_splits
+from twin_pipelines.instruct.leaks import find_leaks, read_splits, text_leaks
 from twin_pipelines.instruct.outlook import pairs_outlook
+from twin_pipelines.instruct.preference_store import corrections, preference_counts
+from twin_pipelines.instruct.preferences import (
+    CORRECTION,
+    KINDS,
+    PARTS,
+    load_preferences,
+    read_preferences,
+)
+from twin_pipelines.instruct.store import DatasetVersion
+from twin_pipelines.instruct.thresholds import FILE as THRESHOLDS
+from twin_pipelines.instruct.thresholds import threshold_faults
 from twin_pipelines.instruct.write import is_intact
+from twin_pipelines.settings import TwinError
 
 FEWEST_TO_TRAIN = 200
 MOST_EXCLUDED = 0.5  # share of the pairs
@@ -75,7 +89,8 @@ def nothing_leaks(twin: TwinResource) -> dg.AssetCheckResult:
             return _absent()
         folder = twin.settings.home / dataset.path
         splits = read_splits(folder)
-        ids = [row["pair_id"] for rows in splits.values() for row in rows]
+        pairs = [row for rows in splits.values() for row in rows if not row.get("rehearsal")]
+        ids = [row["pair_id"] for row in pairs]
         behind = store.message_ids(connection, ids)
     leaks = find_leaks(splits, behind, dataset.settings["dataset"]["near_duplicate"])
     problems = [leak.what for leak in leaks]
@@ -89,6 +104,25 @@ def nothing_leaks(twin: TwinResource) -> dg.AssetCheckResult:
             "pairs that no longer exist": len(ids) - len(behind),
             "examples": dg.MetadataValue.md("\n".join(f"- {leak.example}" for leak in leaks)),
         },
+    )
+
+
+@dg.asset_check(asset="instruct_dataset", blocking=True)
+def thresholds_come_from_train(twin: TwinResource) -> dg.AssetCheckResult:
+    """Every threshold was computed on train's pairs alone, gives the same value again, and train
+    keeps to it: nobody tuned it on validation or test."""
+    with twin.connect() as connection:
+        dataset = store.latest_dataset(connection)
+    if dataset is None:
+        return _absent()
+    folder = twin.settings.home / dataset.path
+    given = dataset.settings["dataset"]["min_quality"]
+    faults = threshold_faults(folder, read_splits(folder), given)
+    by_hand = f"min_quality was set to {given} by hand" if given is not None else None
+    return dg.AssetCheckResult(
+        passed=not faults,
+        description="; ".join(faults) or by_hand,
+        metadata={"thresholds": dg.MetadataValue.json(read_json(folder / THRESHOLDS))},
     )
 
 
@@ -129,6 +163,81 @@ def target_is_reached(twin: TwinResource) -> dg.AssetCheckResult:
             ),
         },
     )
+
+
+@dg.asset_check(asset="preference_pairs", blocking=True)
+def preferences_differ(twin: TwinResource) -> dg.AssetCheckResult:
+    """In every row somebody answers a user, and what is turned down is not what is preferred."""
+    rows, _, _ = _preferences(twin)
+    faults = {
+        "that prefer what they turn down": [
+            row for row in rows if _said(row, "rejected") == _said(row, "chosen")
+        ],
+        "without a text": [row for row in rows if not all(_said(row, part) for part in PARTS)],
+        "not in answer to a user": [row for row in rows if row["prompt"][-1]["role"] != "user"],
+        "of an unknown kind": [row for row in rows if row["kind"] not in KINDS],
+    }
+    found = [f"{len(bad)} rows {what}" for what, bad in faults.items() if bad]
+    return dg.AssetCheckResult(
+        passed=not found, description="; ".join(found) or None, metadata={"rows": len(rows)}
+    )
+
+
+@dg.asset_check(asset="preference_pairs", blocking=True)
+def preferences_are_of_train(twin: TwinResource) -> dg.AssetCheckResult:
+    """Every row is an exchange of train, or a correction that repeats nothing of a later split."""
+    rows, folder, dataset = _preferences(twin)
+    splits = read_splits(folder)
+    with twin.connect() as connection:
+        corrected = {one.id for one in corrections(connection)}
+        recorded = sum(preference_counts(connection, dataset.version).values())
+    train = {row["pair_id"]: row for row in splits["train"] if not row.get("rehearsal")}
+    preferred = [{**row, "completion": row["chosen"]} for row in rows]
+    foreign = [row for row in preferred if not _same_exchange(row, train.get(row["id"]))]
+    strangers = [row for row in foreign if row["kind"] != CORRECTION or row["id"] not in corrected]
+    found = text_leaks(foreign, splits, dataset.settings["dataset"]["near_duplicate"])
+    problems = [leak.what for leak in found]
+    if strangers:
+        problems.append(f"{len(strangers)} rows are neither of train nor a correction")
+    if recorded != len(rows):
+        problems.append(f"the file has {len(rows)} rows and the database {recorded}")
+    return dg.AssetCheckResult(
+        passed=not problems,
+        description="; ".join(problems) or None,
+        metadata={"examples": "; ".join(leak.example for leak in found)},
+    )
+
+
+@dg.asset_check(asset="preference_pairs", blocking=True)
+def preferences_load(twin: TwinResource) -> dg.AssetCheckResult:
+    """The file loads with `datasets` as trainers load it, conversations and all."""
+    rows, folder, _ = _preferences(twin)
+    loaded = load_preferences(folder)
+    whole = loaded.num_rows == len(rows) and {*PARTS, "kind"} <= set(loaded.column_names)
+    return dg.AssetCheckResult(
+        passed=whole and bool(rows),
+        description=None
+        if whole and rows
+        else f"{loaded.num_rows} of {len(rows)} rows were loaded",
+        metadata={"rows": loaded.num_rows, "columns": ", ".join(loaded.column_names)},
+    )
+
+
+def _preferences(twin: TwinResource) -> tuple[list[dict[str, Any]], Path, DatasetVersion]:
+    with twin.connect() as connection:
+        dataset = store.latest_dataset(connection)
+    if dataset is None:
+        raise TwinError("There is no dataset yet; materialise instruct_dataset first.")
+    folder = twin.settings.home / dataset.path
+    return read_preferences(folder), folder, dataset
+
+
+def _same_exchange(row: dict[str, Any], pair: dict[str, Any] | None) -> bool:
+    return pair is not None and all(row[part] == pair[part] for part in ("prompt", "completion"))
+
+
+def _said(row: dict[str, Any], part: str) -> str:
+    return row[part][-1]["content"].strip()
 
 
 def _absent() -> dg.AssetCheckResult:

@@ -8,14 +8,17 @@
   replies, or message and reply together, are long (`is_long`) and their Jaccard similarity reaches
   `settings.near_duplicate`; or when message and reply together are short and equal. A short common
   reply alone ("haha yes") is no leak. Test is never touched by what train holds.
-- In train, what nearly repeats an earlier pair (same rule, message and reply together) is dropped,
-  and one and the same reply stays at most `settings.max_same_reply` times.
+- From here on only train is touched: no threshold and no choice ever sees, or changes, another
+  split. Pairs below the quality threshold (`thresholds`) are left out, then what nearly repeats an
+  earlier pair (same rule, message and reply together), then a reply given more than
+  `settings.max_same_reply` times already, laughter and drawn-out letters aside (`echoes`), then
+  what exceeds `settings.max_train`, the commonest strata first (`balance`).
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -26,27 +29,38 @@ import polars as pl
 
 from twin_pipelines.foundation.similarity import normal_text, similar_texts
 from twin_pipelines.generation.prompt import chat_messages
+from twin_pipelines.instruct.balance import stratified, with_facets
+from twin_pipelines.instruct.echoes import reply_key
+from twin_pipelines.instruct.thresholds import MIN_QUALITY, Threshold, quality_threshold
 from twin_pipelines.settings import Dataset, TwinError
 
 SPLITS = ("train", "validation", "test")
-LOW_QUALITY = "quality below settings.dataset.min_quality"
+LOW_QUALITY = "quality below the threshold of train"
 ACROSS_CUT = "session runs across a cut between splits"
 LEAKING_REPLY = "reply nearly repeats one of a later split"
 LEAKING_EXCHANGE = "message and reply nearly repeat those of a later split"
 REPEATED_EXCHANGE = "message and reply nearly repeat an earlier pair of train"
 COMMON_REPLY = "same reply more often than settings.dataset.max_same_reply"
+TOO_MANY = "more pairs of its kind than settings.dataset.max_train has room for"
 
 
 @dataclass(frozen=True)
 class Draft:
     """A dataset before it is written.
 
-    `pairs` are the kept pairs with the column `split`, ordered by time; `purged` counts the pairs
-    left out by reason.
+    `pairs` are the kept pairs with the column `split`, ordered by time. `left_out` are the others,
+    with the `split` they were left out of (null for those across a cut) and the `reason`.
     """
 
     pairs: pl.DataFrame
-    purged: dict[str, int]
+    left_out: pl.DataFrame
+    thresholds: dict[str, Threshold]
+
+    @property
+    def purged(self) -> dict[str, int]:
+        """Pairs left out, counted by reason."""
+        counts = self.left_out.group_by("reason", maintain_order=True).len()
+        return dict(counts.iter_rows())
 
     def count(self, split: str) -> int:
         """Pairs in a split."""
@@ -66,30 +80,55 @@ class Draft:
         return self.pairs.filter(pl.col("split") == split)["replied_at"]
 
 
-def draft_dataset(pairs: pl.DataFrame, settings: Dataset) -> Draft:
+def draft_dataset(
+    pairs: pl.DataFrame,
+    settings: Dataset,
+    refine: Callable[[pl.DataFrame], pl.DataFrame] | None = None,
+) -> Draft:
     """Split and purge usable pairs (columns of `pairs.PAIR_SCHEMA`).
 
-    Raises TwinError where the history is too short for three splits by whole session.
+    `refine` may score the pairs of train anew before a threshold is taken from them. Raises
+    TwinError where the history is too short for three splits by whole session.
     """
-    good = pairs.filter(pl.col("quality") >= settings.min_quality)
-    split = split_by_time(good, settings)
+    split = split_by_time(pairs, settings)
     kept = split.filter(pl.col("split").is_not_null())
-    leaks = leaking_pairs(kept, settings.near_duplicate)
-    kept = kept.join(leaks, on="id", how="anti")
-    repeats = repeated_pairs(kept, settings)
-    kept = kept.join(repeats, on="id", how="anti").sort("replied_at", "id")
-    if set(kept["split"].unique()) != set(SPLITS):
+    kept, leaks = _without(kept, leaking_pairs(kept, settings.near_duplicate))
+    train = kept.filter(pl.col("split") == "train")
+    train = refine(train) if refine else train
+    threshold = quality_threshold(train, settings.min_quality)
+    train, poor = _without(train, poor_pairs(train, threshold))
+    train, repeats = _without(train, repeated_pairs(train, settings))
+    train, beyond = _without(train, _beyond(train, settings.max_train))
+    later = kept.filter(pl.col("split") != "train")
+    drafted = pl.concat([train, later]).sort("replied_at", "id")
+    if set(drafted["split"].unique()) != set(SPLITS):
         raise TwinError(
             f"Of {pairs.height} pairs too few are left for train, validation and test; import a "
             "longer history or lower dataset.min_quality."
         )
-    purged = {
-        LOW_QUALITY: pairs.height - good.height,
-        ACROSS_CUT: split["split"].null_count(),
-        **_counted(leaks),
-        **_counted(repeats),
-    }
-    return Draft(kept, {reason: count for reason, count in purged.items() if count})
+    across = split.filter(pl.col("split").is_null()).with_columns(reason=pl.lit(ACROSS_CUT))
+    left_out = pl.concat([across, leaks, poor, repeats, beyond]).sort("replied_at", "id")
+    return Draft(drafted, left_out, {MIN_QUALITY: threshold})
+
+
+def poor_pairs(train: pl.DataFrame, threshold: Threshold) -> pl.DataFrame:
+    """(`id`, `reason`) of train's pairs below the threshold."""
+    quality = pl.col("quality").cast(pl.Float64).round(3)
+    poor = train.filter(quality < threshold.value)
+    return poor.select("id", reason=pl.lit(LOW_QUALITY))
+
+
+def _beyond(train: pl.DataFrame, most: int | None) -> pl.DataFrame:
+    if most is None or train.height <= most:
+        return train.clear().select("id", reason=pl.lit(TOO_MANY))
+    chosen = stratified(with_facets(train), most)
+    return train.filter(~pl.col("id").is_in(chosen)).select("id", reason=pl.lit(TOO_MANY))
+
+
+def _without(pairs: pl.DataFrame, reasons: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """The pairs that have no reason to go, and those that have, with it."""
+    kept = pairs.join(reasons, on="id", how="anti", maintain_order="left")
+    return kept, pairs.join(reasons, on="id", maintain_order="left")
 
 
 def split_by_time(pairs: pl.DataFrame, settings: Dataset) -> pl.DataFrame:
@@ -161,9 +200,11 @@ def repeated_pairs(pairs: pl.DataFrame, settings: Dataset) -> pl.DataFrame:
         .filter(pl.col("first") < pl.col("number"))
         .select("id", reason=pl.lit(REPEATED_EXCHANGE))
     )
+    keyed = pairs.select("id", reply_key(pairs["reply"]))
     common = (
         texts.join(again, on="id", how="anti", maintain_order="left")
-        .filter(pl.int_range(pl.len()).over("said") >= settings.max_same_reply)
+        .join(keyed, on="id", maintain_order="left")
+        .filter(pl.int_range(pl.len()).over("key") >= settings.max_same_reply)
         .select("id", reason=pl.lit(COMMON_REPLY))
     )
     return pl.concat([again, common])
@@ -202,10 +243,6 @@ def _echoes(texts: pl.DataFrame, column: str, threshold: float) -> pl.DataFrame:
         .agg(pl.col("latest").max(), pl.col("first").min())
     )
     return texts.join(everywhere, on=column, how="left", maintain_order="left")
-
-
-def _counted(reasons: pl.DataFrame) -> dict[str, int]:
-    return dict(reasons["reason"].value_counts().sort("reason").iter_rows())
 
 
 def chat_rows(pairs: pl.DataFrame, system: str) -> list[dict[str, Any]]:

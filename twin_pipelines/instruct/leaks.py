@@ -38,7 +38,7 @@ class Leak:
 
 
 def read_splits(folder: Path) -> dict[str, list[Row]]:
-    """Rows of the three files; canaries are no pairs and left out.
+    """Rows of the three files; canaries are no pairs and left out, rehearsal rows are kept.
 
     Raises TwinError when a file is missing.
     """
@@ -70,6 +70,17 @@ def find_leaks(
     ]
 
 
+def text_leaks(
+    taught: Sequence[Row], splits: Mapping[str, Sequence[Row]], threshold: float
+) -> list[Leak]:
+    """Texts of `taught` (rows with `prompt` and `completion`) that validation or test hold too."""
+    return [
+        leak
+        for split in ("validation", "test")
+        for leak in _texts_between(taught, splits[split], f"what is taught and {split}", threshold)
+    ]
+
+
 def _between(
     earlier: str,
     later: str,
@@ -95,6 +106,12 @@ def _between(
         begin = min(datetime.fromisoformat(row["replied_at"]) for row in second)
         if last >= begin:
             yield Leak(f"{earlier} ends after {later} begins", f"{last} and {begin}")
+    yield from _texts_between(first, second, where, threshold)
+
+
+def _texts_between(
+    first: Sequence[Row], second: Sequence[Row], where: str, threshold: float
+) -> Iterator[Leak]:
     for name, texts in (("replies", _replies), ("exchanges", _exchanges)):
         ours, theirs = texts(first), texts(second)
         found = _similar(ours, theirs, threshold)

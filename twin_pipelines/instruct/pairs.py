@@ -1,7 +1,9 @@
 """From the turns of sessions to pairs: context, the partner's message, the subject's real reply.
 
-Everyone but the subject is the user. A reply ends with the day it began on, so that a day's pairs
-never change because the next day arrives.
+Everyone but the subject is the user. The context is what the session held before, within
+`settings.context_turns` and an estimated `settings.context_tokens`; a session ends with a long
+pause, and no context reaches across one. A reply ends with the day it began on, so that a day's
+pairs never change because the next day arrives.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ from typing import Any
 
 import polars as pl
 
+from twin_pipelines.instruct.budget import estimated_tokens
 from twin_pipelines.instruct.exclusions import with_exclusions
 from twin_pipelines.instruct.people import NameMask, has_contact, pseudonym, without_contact
 from twin_pipelines.instruct.quality import QUALITY_PARTS, with_quality
@@ -121,7 +124,7 @@ def _session_pairs(
         if runs[position].role == "assistant":
             asked = position - 1
             earlier = runs[max(0, asked - settings.context_turns) : asked]
-            context = _within(earlier, settings.context_chars)
+            context = _within(earlier, settings.context_tokens)
             day = runs[position].turns[0].day
             yield _pair(runs[position], runs[asked], context, subject, masks[day])
 
@@ -152,12 +155,13 @@ def _pair(
     }
 
 
-def _within(earlier: Sequence[Run], limit: int) -> list[Run]:
-    """The latest runs that together stay within `limit` characters; the oldest are cut first."""
+def _within(earlier: Sequence[Run], budget: int) -> list[Run]:
+    """The latest runs that together stay within `budget` tokens; the oldest are cut first."""
     kept: list[Run] = []
+    spent = 0.0
     for run in reversed(earlier):
-        limit -= len(run.text)
-        if limit < 0:
+        spent += estimated_tokens(run.text)
+        if spent > budget:
             break
         kept.insert(0, run)
     return kept

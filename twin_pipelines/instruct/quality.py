@@ -84,8 +84,8 @@ def with_quality(pairs: pl.DataFrame) -> pl.DataFrame:
         normal_text(pl.col("reply")).alias("_said"),
         normal_text(_last_own_turn()).alias("_own"),
     ).with_columns(
-        _content_words(pl.col("_said")).alias("_words"),
-        _content_words(normal_text(pl.col("_before"))).alias("_known"),
+        content_words(pl.col("_said")).alias("_words"),
+        content_words(normal_text(pl.col("_before"))).alias("_known"),
     )
     parts = [
         part.cast(pl.Float64).clip(0, 2).round(3).cast(pl.Float32).alias(name)
@@ -161,7 +161,7 @@ def _count(*patterns: str) -> pl.Expr:
     return pl.sum_horizontal(found)
 
 
-def _content_words(normal: pl.Expr) -> pl.Expr:
+def content_words(normal: pl.Expr) -> pl.Expr:
     """Distinct content words of normalised text; for Thai every window of four characters."""
     words = normal.str.replace_all(rf"[{_THAI}]+", " ").str.replace_all(_STOP, " ")
     windows = [

@@ -71,6 +71,16 @@ def load_pairs(connection: psycopg.Connection) -> pl.DataFrame:
     )
 
 
+def load_excluded(connection: psycopg.Connection) -> pl.DataFrame:
+    """Every pair that may not be trained on (PAIR_SCHEMA), with the reason, by time."""
+    return fetch_frame(
+        connection,
+        f"select {', '.join(PAIR_SCHEMA)} from instruct_pairs where excluded is not null "
+        "order by replied_at, id",
+        schema=PAIR_SCHEMA,
+    )
+
+
 def counts(connection: psycopg.Connection) -> PairCounts:
     """Counts over the whole history."""
     row = connection.execute(
@@ -202,6 +212,12 @@ def dataset(connection: psycopg.Connection, version: str) -> DatasetVersion | No
         return None
     values: Mapping[str, Any] = dict(zip(DatasetVersion.__dataclass_fields__, row, strict=True))
     return DatasetVersion(**{**values, "path": PurePosixPath(values["path"])})
+
+
+def dataset_versions(connection: psycopg.Connection) -> list[str]:
+    """Every version, the one chosen last first."""
+    rows = connection.execute("select version from datasets order by chosen_at desc").fetchall()
+    return [row[0] for row in rows]
 
 
 def message_ids(connection: psycopg.Connection, pair_ids: list[str]) -> dict[str, list[str]]:

@@ -33,14 +33,16 @@ def write_dataset(
     folder: Path,
     rows: Mapping[str, Sequence[dict[str, Any]]],
     planted: Sequence[Canary],
-    planted_rows: Sequence[dict[str, Any]],
-    card: str,
+    beside: Sequence[dict[str, Any]],
+    papers: Mapping[str, bytes],
 ) -> bool:
-    """Write `rows` (by split), canaries and card into `folder`; False when it is there, unharmed.
+    """Write a dataset into `folder`; False when it is there, unharmed.
 
     The files are made in a folder beside it, which then takes its place. `<split>.jsonl` is what
-    trainers read, canaries included; `<split>.parquet` holds the pairs alone; `canaries.json` what
-    an exposure test needs; `manifest.json` the sha256 of every file.
+    trainers read: the pairs of `rows` and, in train, the marked rows of `beside` (canaries,
+    rehearsal); `<split>.parquet` holds the pairs alone; `canaries.json` what an exposure test
+    needs; `papers` are further files by name, the card among them; `manifest.json` the sha256 of
+    every file.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(folder.parent / f".{folder.name}.lock"):
@@ -51,15 +53,16 @@ def write_dataset(
             shutil.rmtree(left_over)
         scratch.mkdir()
         for split, content in rows.items():
-            marked = [{**row, "canary": False} for row in content]
-            extra = planted_rows if split == "train" else ()
+            marked = [{**row, "canary": False, "rehearsal": False} for row in content]
+            extra = beside if split == "train" else ()
             (scratch / f"{split}.jsonl").write_bytes(_lines([*marked, *extra]))
             frame = pl.DataFrame(list(content), schema=_ROW_SCHEMA)
             frame.write_parquet(scratch / f"{split}.parquet")
         (scratch / "canaries.json").write_text(
             json.dumps([vars(canary) for canary in planted], indent=1, ensure_ascii=False)
         )
-        (scratch / "README.md").write_text(card)
+        for name, paper in papers.items():
+            (scratch / name).write_bytes(paper)
         _write_manifest(scratch)
         if folder.exists():
             shutil.rmtree(folder)

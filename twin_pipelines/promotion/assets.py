@@ -3,21 +3,26 @@
 from typing import Any
 
 import dagster as dg
+import psycopg
 
 from twin_pipelines.evaluation import scorecard
 from twin_pipelines.evaluation.store import evaluation, latest_evaluation
+from twin_pipelines.foundation.registry import register_version
 from twin_pipelines.foundation.resources import TwinResource
-from twin_pipelines.foundation.tracking import MlflowTracking, register_version
+from twin_pipelines.foundation.tracking import MlflowTracking
+from twin_pipelines.instruct.store import dataset
 from twin_pipelines.memory.store import load_candidates
 from twin_pipelines.promotion import store
 from twin_pipelines.promotion.gate import judge
+from twin_pipelines.promotion.parts import ReleaseParts, release_parts
 from twin_pipelines.promotion.release import (
     admitted,
     promote,
     refresh_core_memories,
     sync_aliases,
+    watch_refusals,
 )
-from twin_pipelines.settings import TwinError
+from twin_pipelines.settings import TwinError, TwinSettings
 from twin_pipelines.training import store as training
 
 
@@ -26,14 +31,16 @@ from twin_pipelines.training import store as training
     group_name="promotion",
     kinds={"python", "mlflow", "postgres"},
     owners=["team:twin"],
-    code_version="1",
+    code_version="2",
 )
 def registered_model(
     context: dg.AssetExecutionContext, twin: TwinResource, tracking: MlflowTracking
 ) -> dg.MaterializeResult:
     """The evaluated adapter as a version in the model registry, with the gate's verdict in words.
 
-    A challenger that is refused stays registered with the reason; the champion stays in force.
+    The version holds its own copy of weights, tokenizer and template; it is registered last, so
+    that a killed run leaves none, or one that the next run finds. A challenger that is refused
+    stays registered with the reason; the champion stays in force.
     """
     settings = twin.settings
     with twin.connect() as connection, tracking.client() as client:
@@ -42,35 +49,35 @@ def registered_model(
         if measured is None or adapter is None:
             raise TwinError("Nothing was evaluated yet; materialise evaluated_model first.")
         present = store.champion(connection)
-        reference = (
-            evaluation(connection, present.evaluation_id)
-            if present and present.adapter_id != adapter.adapter_id
-            else None
-        )
+        other = present if present and present.adapter_id != adapter.adapter_id else None
+        reference = evaluation(connection, other.evaluation_id) if other else None
         verdict = judge(measured.metrics, settings.gate, reference.metrics if reference else None)
         figures = scorecard.headline(measured.metrics)
-        version = register_version(
-            client,
-            key=measured.evaluation_id,
-            run_id=adapter.mlflow_run_id,
-            source=settings.home / adapter.path / "adapter",
-            tags={
-                "adapter_id": adapter.adapter_id,
-                "base_model": adapter.base_model,
-                "dataset_version": adapter.dataset_version,
-                **{name: f"{value:.4f}" for name, value in figures.items()},
-            },
-            description=verdict.words,
-        )
+        parts = _parts(connection, settings, adapter)
+        if present and other is None:
+            version = present.model_version
+        else:
+            version = register_version(
+                client,
+                key=measured.evaluation_id,
+                run_id=adapter.mlflow_run_id,
+                source=settings.home / adapter.path / "adapter",
+                tags=_tags(adapter, parts, figures),
+                description=verdict.words,
+            )
         release = store.save_release(
             connection,
             adapter_id=adapter.adapter_id,
             evaluation_id=measured.evaluation_id,
             model_version=version,
             verdict=verdict.as_dict(),
+            parts=parts,
         )
+        alarm = watch_refusals(connection, settings.automation.refusals_before_alert)
         connection.commit()
         sync_aliases(connection, client)
+    if alarm:
+        context.log.warning(alarm)
     log = context.log.info if verdict.passed else context.log.warning
     log(_told(release, verdict.words))
     return dg.MaterializeResult(
@@ -78,6 +85,9 @@ def registered_model(
             "release": release.release_id,
             "model_version": release.model_version,
             "status": release.status,
+            "persona_version": parts.persona["version"],
+            "index_version": parts.retrieval["index_version"],
+            "template_hash": parts.template_hash,
             "verdict": dg.MetadataValue.md(_conditions(verdict.as_dict())),
             **figures,
         }
@@ -173,6 +183,34 @@ def core_memories(context: dg.AssetExecutionContext, twin: TwinResource) -> dg.M
     )
 
 
+def _parts(
+    connection: psycopg.Connection, settings: TwinSettings, adapter: training.Adapter
+) -> ReleaseParts:
+    """The parts of the adapter's release: the persona is the one it was taught with."""
+    taught = dataset(connection, adapter.dataset_version)
+    return release_parts(
+        settings,
+        system_prompt=str((taught.settings if taught else {}).get("system_prompt", "")),
+        adapter=settings.home / adapter.path / "adapter",
+        base=(adapter.base_model, adapter.base_hash),
+    )
+
+
+def _tags(
+    adapter: training.Adapter, parts: ReleaseParts, figures: dict[str, float]
+) -> dict[str, str]:
+    return {
+        "adapter_id": adapter.adapter_id,
+        "base_model": adapter.base_model,
+        "base_sha256": adapter.base_hash,
+        "dataset_version": adapter.dataset_version,
+        "template_hash": parts.template_hash,
+        "persona_version": parts.persona["version"],
+        "index_version": parts.retrieval["index_version"],
+        **{name: f"{value:.4f}" for name, value in figures.items()},
+    }
+
+
 def _told(release: store.Release, words: str) -> str:
     if release.status == "champion":
         return f"Version {release.model_version} is the champion already. {words}"
@@ -182,10 +220,15 @@ def _told(release: store.Release, words: str) -> str:
 def _conditions(verdict: dict[str, Any]) -> str:
     lines = [f"**{verdict['words']}**", "", "| condition | passed | why |", "|---|---|---|"]
     lines += [
-        f"| {one['name']} | {'yes' if one['passed'] else '**no**'} | {one['words']} |"
-        for one in verdict["conditions"]
+        f"| {one['name']} | {_outcome(one)} | {one['words']} |" for one in verdict["conditions"]
     ]
     return "\n".join(lines)
+
+
+def _outcome(condition: dict[str, Any]) -> str:
+    if not condition["passed"]:
+        return "**no**"
+    return "yes" if condition.get("judged", True) else "not judged"
 
 
 def _listed(memories: list[dict[str, Any]]) -> str:

@@ -9,10 +9,23 @@ from typing import Any
 import dagster as dg
 
 from twin_pipelines.foundation.quality import table_checks
+from twin_pipelines.foundation.registry import alias_version, version_fault
 from twin_pipelines.foundation.resources import TwinResource
-from twin_pipelines.foundation.tracking import MlflowTracking, alias_version
-from twin_pipelines.promotion import store
+from twin_pipelines.foundation.tracking import MlflowTracking
+from twin_pipelines.promotion import notes_store, store
 from twin_pipelines.promotion.gate import CONDITIONS
+from twin_pipelines.promotion.parts import template_hash
+from twin_pipelines.promotion.release import REPLACEMENT_REFUSED
+from twin_pipelines.promotion.signature import note_faults
+
+FEWEST_CONDITIONS = 5  # a release judged by an earlier gate has fewer than today's
+_UNJUDGED: dict[str, Any] = {
+    "passed": False,
+    "words": "no release was judged by this condition; materialise registered_model",
+    "figure": None,
+    "limit": None,
+    "judged": False,
+}
 
 
 @dg.multi_asset_check(
@@ -30,9 +43,7 @@ def gate(twin: TwinResource) -> Iterator[dg.AssetCheckResult]:
         judged = store.latest_release(connection)
     conditions = {one["name"]: one for one in judged.verdict["conditions"]} if judged else {}
     for name in CONDITIONS:
-        condition = conditions.get(
-            name, {"passed": False, "words": "no release was judged", "figure": None, "limit": None}
-        )
+        condition = conditions.get(name, _UNJUDGED)
         known = {key: condition[key] for key in ("figure", "limit") if condition[key] is not None}
         yield dg.AssetCheckResult(
             asset_key="registered_model",
@@ -40,7 +51,7 @@ def gate(twin: TwinResource) -> Iterator[dg.AssetCheckResult]:
             passed=condition["passed"],
             severity=dg.AssetCheckSeverity.ERROR,
             description=condition["words"],
-            metadata=known,
+            metadata={**known, "judged": condition.get("judged", True)},
         )
 
 
@@ -71,6 +82,74 @@ def one_champion_serves(twin: TwinResource, tracking: MlflowTracking) -> dg.Asse
     )
 
 
+@dg.asset_check(asset="promoted_model")
+def champion_is_as_judged(twin: TwinResource) -> dg.AssetCheckResult:
+    """Persona and base are recorded with the champion, and its template is the one it had."""
+    with twin.connect() as connection:
+        present = store.champion(connection)
+    faults = []
+    if present:
+        parts = present.parts
+        found = template_hash(twin.settings.home / present.path / "adapter")
+        if parts.template_hash and found != parts.template_hash:
+            faults.append(
+                f"the champion's chat template is {found or 'gone'} and was {parts.template_hash} "
+                "when it was judged; run `twin rollback`, or restore the adapter's folder"
+            )
+        if not parts.base_sha256 or "system_prompt" not in parts.persona:
+            faults.append("the champion's base or persona is not recorded; run `twin train`")
+    return dg.AssetCheckResult(
+        passed=not faults,
+        severity=dg.AssetCheckSeverity.ERROR,
+        description="; ".join(faults) or None,
+    )
+
+
+@dg.asset_check(asset="promoted_model")
+def forced_promotions_are_signed(twin: TwinResource) -> dg.AssetCheckResult:
+    """Under every release that was forced stands a note, unchanged since it was signed."""
+    with twin.connect() as connection:
+        notes = notes_store.notes(connection)
+        unsigned = notes_store.forced_without_note(connection)
+    faults = [f"release {number} was forced and no note stands under it" for number in unsigned]
+    faults += [fault for fault in note_faults(twin.settings.home, notes) if fault]
+    return dg.AssetCheckResult(
+        passed=not faults,
+        severity=dg.AssetCheckSeverity.ERROR,
+        description="; ".join(faults) or None,
+        metadata={"notes": len(notes)},
+    )
+
+
+@dg.asset_check(asset="registered_model")
+def versions_are_whole(twin: TwinResource, tracking: MlflowTracking) -> dg.AssetCheckResult:
+    """The registry's own files of the challenger and of the champion are those registered."""
+    with twin.connect() as connection:
+        asked = (store.latest_release(connection), store.champion(connection))
+    versions = sorted({release.model_version for release in asked if release})
+    with tracking.client() as client:
+        faults = [fault for version in versions if (fault := version_fault(client, version))]
+    return dg.AssetCheckResult(
+        passed=not faults,
+        severity=dg.AssetCheckSeverity.ERROR,
+        description="; ".join(faults) or None,
+        metadata={"versions": ", ".join(map(str, versions)) or "none"},
+    )
+
+
+@dg.asset_check(asset="registered_model")
+def champion_can_be_replaced(twin: TwinResource) -> dg.AssetCheckResult:
+    """Challengers are not refused time after time: a twin that never learns anew needs a look."""
+    with twin.connect() as connection:
+        alerts = notes_store.open_alerts(connection)
+    words = [alert.words for alert in alerts if alert.kind == REPLACEMENT_REFUSED]
+    return dg.AssetCheckResult(
+        passed=not words,
+        severity=dg.AssetCheckSeverity.WARN,
+        description="; ".join(words) or None,
+    )
+
+
 @dg.asset_check(asset="core_memories", blocking=True)
 def memories_come_from_messages(twin: TwinResource) -> dg.AssetCheckResult:
     """Every message a core memory was drawn from exists."""
@@ -94,7 +173,7 @@ def _release_suite(gxe: ModuleType) -> Sequence[Any]:
             column="status", value_set=["challenger", "refused", "champion", "retired"]
         ),
         gxe.ExpectColumnValuesToBeBetween(column="model_version", min_value=1),
-        gxe.ExpectColumnValuesToBeBetween(column="conditions", min_value=len(CONDITIONS)),
+        gxe.ExpectColumnValuesToBeBetween(column="conditions", min_value=FEWEST_CONDITIONS),
         gxe.ExpectColumnValuesToBeInSet(column="undated", value_set=[0]),
         gxe.ExpectColumnValuesToBeInSet(column="unfit", value_set=[0]),
     ]

@@ -1,4 +1,7 @@
-"""A release as a whole: adapter and core memories come into force, and go, in one transaction.
+"""A release as a whole comes into force, and goes, in one transaction.
+
+Adapter, persona, retrieval settings and template are recorded with it when it is registered, its
+core memories when it is promoted; servers are told in the same transaction (`in_force.CHANNEL`).
 
 The database is the truth. MLflow's aliases are set after the commit; when a process dies between
 the two, the next run puts them right (`sync_aliases`).
@@ -6,17 +9,24 @@ the two, the next run puts them right (`sync_aliases`).
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import polars as pl
 import psycopg
 
-from twin_pipelines.foundation.tracking import alias_version, clear_alias, set_alias
-from twin_pipelines.promotion import store
+from twin_pipelines.evaluation.store import evaluation
+from twin_pipelines.foundation.registry import alias_version, clear_alias, set_alias
+from twin_pipelines.promotion import notes_store, store
+from twin_pipelines.promotion.signature import signed_note
 from twin_pipelines.settings import Memory, TwinError
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+
+
+REPLACEMENT_REFUSED = "replacement_refused"
 
 
 def admitted(candidates: pl.DataFrame, settings: Memory) -> pl.DataFrame:
@@ -32,13 +42,26 @@ def admitted(candidates: pl.DataFrame, settings: Memory) -> pl.DataFrame:
     )
 
 
+@dataclass(frozen=True)
+class Force:
+    """Who insists that a challenger serves against the gate's word, and why; `key` signs it."""
+
+    by: str
+    reason: str
+    key: bytes
+
+
 def promote(
-    connection: psycopg.Connection, release_id: int, core_memories: pl.DataFrame
+    connection: psycopg.Connection,
+    release_id: int,
+    core_memories: pl.DataFrame,
+    force: Force | None = None,
 ) -> store.Release:
     """Let a challenger serve with these core memories, and retire the champion: all or nothing.
 
     The champion stays as it is when it is promoted again. Raises TwinError when the release is
-    unknown, was refused or is retired.
+    unknown or is retired, and, without `force`, when the gate refused it or judged it against
+    another champion. With `force` such a release serves and leaves a signed note.
     """
     with connection.transaction():
         store.lock_releases(connection)
@@ -47,16 +70,23 @@ def promote(
             raise TwinError(f"There is no release {release_id}; see `twin status`.")
         if asked.status == "champion":
             return asked
-        if asked.status != "challenger":
+        if asked.status == "retired":
             raise TwinError(
-                f"Release {release_id} is {asked.status} and cannot be promoted. "
-                f"{asked.verdict['words']}"
+                f"Release {release_id} is retired; `twin rollback --to {release_id}` brings it "
+                "back with its own core memories."
             )
         present = store.champion(connection)
+        objection = _objection(connection, asked, present)
+        if objection and force is None:
+            raise TwinError(objection)
         if present:
             store.retire(connection, present.release_id)
-        store.make_champion(connection, release_id, first_time=True)
+        store.make_champion(connection, release_id, first_time=True, forced=bool(objection))
         store.replace_core_memories(connection, release_id, core_memories)
+        if objection and force:
+            _sign(connection, asked, present, force)
+        notes_store.clear_alert(connection, REPLACEMENT_REFUSED)
+        store.notify_servers(connection, release_id)
     promoted = store.release(connection, release_id)
     assert promoted, "the release was just promoted"
     return promoted
@@ -72,26 +102,71 @@ def refresh_core_memories(connection: psycopg.Connection, core_memories: pl.Data
         ):
             return False
         store.replace_core_memories(connection, present.release_id, core_memories)
+        store.notify_servers(connection, present.release_id)
     return True
 
 
-def rollback(connection: psycopg.Connection) -> store.Release:
-    """Let the release that served before serve again, with the core memories it had.
+def rollback_target(connection: psycopg.Connection, to: int | None = None) -> store.Release:
+    """The release a rollback brings back: the one that served before, or the one named.
 
-    The present champion is retired; it is not promoted again by itself. Raises TwinError when
-    nothing served before.
+    Raises TwinError when nothing served before, or the one named never served.
+    """
+    present = store.champion(connection)
+    if to is None:
+        before = store.previous_champion(connection, present) if present else None
+        if before is None:
+            raise TwinError("No earlier release has served, so there is nothing to go back to.")
+        return before
+    named = store.release(connection, to)
+    if named is None:
+        raise TwinError(f"There is no release {to}; see `twin status`.")
+    if named.status == "champion":
+        raise TwinError(f"Release {to} serves already.")
+    if named.status != "retired":
+        raise TwinError(
+            f"Release {to} has never served ({named.status}), so there is nothing to go back to; "
+            f"`twin promote {to}` asks for it."
+        )
+    return named
+
+
+def rollback(connection: psycopg.Connection, to: int | None = None) -> store.Release:
+    """Let an earlier release serve again whole: adapter, persona, retrieval and core memories.
+
+    By default the one that served before. The present champion is retired; it is not promoted
+    again by itself. Raises TwinError as `rollback_target` does.
     """
     with connection.transaction():
         store.lock_releases(connection)
+        target = rollback_target(connection, to)
         present = store.champion(connection)
-        before = store.previous_champion(connection, present) if present else None
-        if present is None or before is None:
-            raise TwinError("No earlier release has served, so there is nothing to go back to.")
-        store.retire(connection, present.release_id)
-        store.make_champion(connection, before.release_id, first_time=False)
-    restored = store.release(connection, before.release_id)
+        if present:
+            store.retire(connection, present.release_id)
+        store.make_champion(connection, target.release_id, first_time=False)
+        notes_store.clear_alert(connection, REPLACEMENT_REFUSED)
+        store.notify_servers(connection, target.release_id)
+    restored = store.release(connection, target.release_id)
     assert restored, "the release was just restored"
     return restored
+
+
+def watch_refusals(connection: psycopg.Connection, limit: int) -> str | None:
+    """Raise an alert once the champion was refused `limit` replacements in a row; its words."""
+    present = store.champion(connection)
+    if present is None:
+        return None
+    refused = store.refused_since(connection, present.in_force_since)
+    if len(refused) < limit:
+        notes_store.clear_alert(connection, REPLACEMENT_REFUSED)
+        return None
+    words = (
+        f"{len(refused)} challengers in a row were refused since release {present.release_id} "
+        f"came into force (releases {', '.join(map(str, refused))}), so the twin no longer learns "
+        "from new data; read their verdicts in the web UI and mend data or settings, or let one "
+        "serve with `twin promote RELEASE --force`."
+    )
+    notes_store.raise_alert(connection, REPLACEMENT_REFUSED, words, present.release_id)
+    return words
 
 
 def sync_aliases(connection: psycopg.Connection, client: MlflowClient) -> int | None:
@@ -110,3 +185,40 @@ def sync_aliases(connection: psycopg.Connection, client: MlflowClient) -> int | 
     elif alias_version(client, "challenger") != judged.model_version:
         set_alias(client, "challenger", judged.model_version)
     return serving
+
+
+def _objection(
+    connection: psycopg.Connection, asked: store.Release, present: store.Release | None
+) -> str | None:
+    """Why this release may not serve unless forced; None when it may."""
+    number = asked.release_id
+    if asked.status == "refused":
+        return f"Release {number} is refused and cannot be promoted. {asked.verdict['words']}"
+    judged = evaluation(connection, asked.evaluation_id)
+    against = judged.champion_id if judged else None
+    if present and present.adapter_id not in (against, asked.adapter_id):
+        return (
+            f"Release {number} was never compared with release {present.release_id}, which serves "
+            "now; run `twin train` to judge it anew."
+        )
+    return None
+
+
+def _sign(
+    connection: psycopg.Connection,
+    asked: store.Release,
+    present: store.Release | None,
+    force: Force,
+) -> None:
+    note = signed_note(
+        force.key,
+        release_id=asked.release_id,
+        replaced=present.release_id if present else None,
+        adapter_id=asked.adapter_id,
+        evaluation_id=asked.evaluation_id,
+        signed_by=force.by,
+        reason=force.reason,
+        signed_at=datetime.now(UTC),
+        verdict=asked.verdict,
+    )
+    notes_store.save_note(connection, note)

@@ -14,6 +14,8 @@ from psycopg.types.json import Jsonb
 from twin_pipelines.evaluation.store import latest_evaluation
 from twin_pipelines.foundation.database import copy_frame, fetch_frame
 from twin_pipelines.memory.candidates import CANDIDATES
+from twin_pipelines.promotion.in_force import CHANNEL
+from twin_pipelines.promotion.parts import ReleaseParts
 
 if TYPE_CHECKING:
     from twin_pipelines.foundation.days import DayRange
@@ -29,7 +31,9 @@ __all__ = [
     "latest_release",
     "lock_releases",
     "make_champion",
+    "notify_servers",
     "previous_champion",
+    "refused_since",
     "release",
     "release_faults",
     "release_of",
@@ -56,11 +60,31 @@ class Release:
     dataset_version: str
     base_model: str
     path: PurePosixPath
+    parts: ReleaseParts
+    forced: bool  # it serves, or served, although the gate had refused it
+    in_force_since: datetime | None
 
 
+_PARTS = tuple(ReleaseParts.__dataclass_fields__)
 _COLUMNS = "release_id, releases.adapter_id, evaluation_id, model_version, status, verdict, "
-_COLUMNS += "releases.created_at, promoted_at, dataset_version, base_model, adapters.path"
+_COLUMNS += "releases.created_at, promoted_at, dataset_version, base_model, adapters.path, "
+_COLUMNS += f"jsonb_build_array({', '.join(_PARTS)}), forced, in_force_since"
 _FROM = f"select {_COLUMNS} from releases join adapters using (adapter_id)"
+
+
+_RECORDED = ("adapter_id", "evaluation_id", "model_version", "status", "verdict", *_PARTS)
+_RENEWED = ", ".join(
+    f"{name} = case when releases.status in ('champion', 'retired') "
+    f"then releases.{name} else excluded.{name} end"
+    for name in ("status", *_PARTS)
+)
+_SAVE = f"""
+    insert into releases ({", ".join(_RECORDED)})
+    values ({", ".join(f"%({name})s" for name in _RECORDED)})
+    on conflict (evaluation_id) do update
+    set verdict = excluded.verdict, model_version = excluded.model_version, {_RENEWED}
+    returning release_id
+"""
 
 
 def champion(connection: psycopg.Connection) -> Release | None:
@@ -92,7 +116,8 @@ def releases(connection: psycopg.Connection) -> pl.DataFrame:
         connection,
         """
         select release_id, model_version, status, releases.created_at, promoted_at, adapter_id,
-               base_model, dataset_version, evaluation_id, verdict ->> 'words' as words
+               base_model, dataset_version, evaluation_id, verdict ->> 'words' as words, forced,
+               in_force_since
         from releases join adapters using (adapter_id) order by release_id desc
         """,
     )
@@ -109,6 +134,11 @@ def lock_releases(connection: psycopg.Connection) -> None:
     connection.execute("select pg_advisory_xact_lock(hashtext('releases'))")
 
 
+def notify_servers(connection: psycopg.Connection, release_id: int) -> None:
+    """Tell who listens, when this transaction commits, that another release is in force."""
+    connection.execute("select pg_notify(%s, %s)", (CHANNEL, str(release_id)))
+
+
 def save_release(
     connection: psycopg.Connection,
     *,
@@ -116,14 +146,24 @@ def save_release(
     evaluation_id: str,
     model_version: int,
     verdict: dict[str, Any],
+    parts: ReleaseParts,
 ) -> Release:
     """Record a judged challenger, or judge a known one again, in one transaction.
 
     What the verdict refuses is `refused`, else `challenger`. A champion or retired release keeps
-    its status; the champion's adapter evaluated anew keeps its release, which takes over the new
-    evaluation and verdict.
+    its status and parts; the champion's adapter evaluated anew keeps its release, which takes over
+    the new evaluation and verdict.
     """
-    status = "challenger" if verdict["passed"] else "refused"
+    values = {
+        "adapter_id": adapter_id,
+        "evaluation_id": evaluation_id,
+        "model_version": model_version,
+        "status": "challenger" if verdict["passed"] else "refused",
+        "verdict": Jsonb(verdict),
+        **vars(parts),
+        "persona": Jsonb(parts.persona),
+        "retrieval": Jsonb(parts.retrieval),
+    }
     with connection.transaction():
         lock_releases(connection)
         present = champion(connection)
@@ -135,30 +175,22 @@ def save_release(
                 (evaluation_id, Jsonb(verdict), present.release_id),
             ).fetchone()
         else:
-            row = connection.execute(
-                """
-                insert into releases (adapter_id, evaluation_id, model_version, status, verdict)
-                values (%s, %s, %s, %s, %s)
-                on conflict (evaluation_id) do update
-                set verdict = excluded.verdict, model_version = excluded.model_version,
-                    status = case when releases.status in ('champion', 'retired')
-                                  then releases.status else excluded.status end
-                returning release_id
-                """,
-                (adapter_id, evaluation_id, model_version, status, Jsonb(verdict)),
-            ).fetchone()
+            row = connection.execute(_SAVE, values).fetchone()
     assert row, "insert or update returns the release"
     saved = release(connection, row[0])
     assert saved, "the release was just written"
     return saved
 
 
-def make_champion(connection: psycopg.Connection, release_id: int, *, first_time: bool) -> None:
+def make_champion(
+    connection: psycopg.Connection, release_id: int, *, first_time: bool, forced: bool = False
+) -> None:
     """Let the release serve; the caller has retired the one before it in the same transaction."""
     connection.execute(
-        "update releases set status = 'champion', promoted_at = "
-        "case when %s then clock_timestamp() else promoted_at end where release_id = %s",
-        (first_time, release_id),
+        "update releases set status = 'champion', in_force_since = clock_timestamp(), "
+        "promoted_at = case when %s then clock_timestamp() else promoted_at end, "
+        "forced = forced or %s where release_id = %s",
+        (first_time, forced, release_id),
     )
 
 
@@ -176,6 +208,16 @@ def previous_champion(connection: psycopg.Connection, present: Release) -> Relea
         "where status = 'retired' and promoted_at < %s order by promoted_at desc limit 1",
         present.promoted_at,
     )
+
+
+def refused_since(connection: psycopg.Connection, since: datetime | None) -> list[int]:
+    """Releases that were refused since a moment, the oldest first: refusals in a row."""
+    rows = connection.execute(
+        "select release_id from releases where status = 'refused' and created_at > %s "
+        "order by release_id",
+        (since,),
+    ).fetchall()
+    return [row[0] for row in rows]
 
 
 def replace_core_memories(
@@ -264,4 +306,5 @@ def _one(connection: psycopg.Connection, clause: str, *given: Any) -> Release | 
     if row is None:
         return None
     values = dict(zip(Release.__dataclass_fields__, row, strict=True))
-    return Release(**{**values, "path": PurePosixPath(values["path"])})
+    parts = ReleaseParts(**dict(zip(_PARTS, values["parts"], strict=True)))
+    return Release(**{**values, "path": PurePosixPath(values["path"]), "parts": parts})

@@ -21,9 +21,9 @@ from twin_pipelines.foundation.tracking import (
     log_params,
     log_series,
 )
-from twin_pipelines.instruct.store import DatasetVersion, latest_dataset
+from twin_pipelines.instruct.store import DatasetVersion, dataset, latest_dataset
 from twin_pipelines.settings import TwinError, TwinSettings, as_plain
-from twin_pipelines.training import store
+from twin_pipelines.training import control, preferences, store
 from twin_pipelines.training.config import (
     CODE_VERSION,
     CONFIG,
@@ -33,13 +33,14 @@ from twin_pipelines.training.config import (
     train_config,
 )
 from twin_pipelines.training.plot import plot_losses
+from twin_pipelines.training.presets import Plan, plan_training
 from twin_pipelines.training.progress import Losses, finished_report
 
 PLOT = "losses.png"
 
 
 @dg.asset(
-    deps=["instruct_dataset"],
+    deps=["instruct_dataset", "preference_pairs"],
     group_name="training",
     kinds={"python", "pytorch", "mlflow"},
     owners=["team:twin"],
@@ -55,15 +56,15 @@ def lora_adapter(
 ) -> dg.MaterializeResult:
     """A LoRA adapter of the base model, taught the subject's replies.
 
-    Trained by TRL and PEFT in a process of its own, with loss on the replies only. A process that
-    was killed resumes from its last whole checkpoint; an adapter that exists for this dataset,
-    base, configuration and code is used again.
+    Trained by TRL and PEFT in a process of its own, with loss on the replies only; what no setting
+    says is chosen for the hardware. A process that was killed resumes from its last whole
+    checkpoint; an adapter that exists for this dataset, base, configuration and code is used again.
     """
-    settings = twin.settings
     with twin.connect() as connection:
-        dataset, config = _plan(connection, settings)
+        made_from, plan, config = _plan(connection, twin.settings)
+        settings = twin.settings.model_copy(update={"training": plan.training})
         folder = Path(config.output)
-        report = finished_report(folder)
+        report = preferences.finished(config)
         known = store.adapter(connection, config.adapter_id)
         if known and report:
             store.choose_adapter(connection, config.adapter_id)
@@ -71,10 +72,11 @@ def lora_adapter(
             context.log.info(f"Adapter {config.adapter_id} exists; it is used again")
             return dg.MaterializeResult(metadata=_metadata(folder, report, reused=True))
     with tracking.run(context, key=config.adapter_id, name=f"train {config.adapter_id}") as run:
-        _log_inputs(run, settings, config, dataset)
+        _log_inputs(run, settings, config, made_from)
         if report is None:
+            _refuse_what_cannot_fit(plan)
             _train(context, pipes, config)
-            report = finished_report(folder)
+            report = preferences.finished(config)
             assert report, "a training that ends well leaves its report"
         losses = Losses(folder / LOSSES).read()
         log_series(run.client, run.run_id, losses)
@@ -86,24 +88,77 @@ def lora_adapter(
     return dg.MaterializeResult(metadata=_metadata(folder, report, reused=False))
 
 
+@dg.asset(
+    deps=["lora_adapter"],
+    group_name="training",
+    kinds={"python", "pytorch"},
+    owners=["team:twin"],
+    code_version=CODE_VERSION,
+    pool="training",
+    retry_policy=dg.RetryPolicy(max_retries=2),
+)
+def control_adapter(
+    context: dg.AssetExecutionContext, twin: TwinResource, pipes: dg.PipesSubprocessClient
+) -> dg.MaterializeResult:
+    """Another person's adapter: what the evaluation compares the twin with.
+
+    Trained once for a base and a recipe, on a stranger of the chitchat package; nothing of the
+    subject is read. With evaluation.depth quick none is trained.
+    """
+    settings = twin.settings
+    with twin.connect() as connection:
+        adapter = store.latest_adapter(connection)
+        made_from = dataset(connection, adapter.dataset_version) if adapter else None
+    if adapter is None or made_from is None:
+        raise dg.Failure(
+            "There is no adapter to train a control for; materialise lora_adapter first.",
+            allow_retries=False,
+        )
+    folder = control.control_folder(settings, adapter.base_hash, adapter.config)
+    known = made_from.subject not in control.people_of(folder) and finished_report(folder)
+    if not known and settings.evaluation.depth == "quick":
+        return dg.MaterializeResult(metadata={"trained": False, "why": "evaluation.depth is quick"})
+    if not known:
+        trained = TrainConfig.load(settings.home / adapter.path / CONFIG)
+        config = control.control_config(settings, trained, adapter)
+        try:
+            control.prepare_control(settings, folder, made_from.subject)
+        except TwinError as error:
+            raise dg.Failure(str(error), allow_retries=False) from error
+        _train(context, pipes, config)
+    report = finished_report(folder)
+    assert report, "a training that ends well leaves its report"
+    return dg.MaterializeResult(
+        metadata={"trained": True, **_metadata(folder, report, reused=bool(known))}
+    )
+
+
 def _plan(
     connection: psycopg.Connection, settings: TwinSettings
-) -> tuple[DatasetVersion, TrainConfig]:
+) -> tuple[DatasetVersion, Plan, TrainConfig]:
     """The dataset in force and the configuration for it; what is missing is not tried again."""
     try:
-        dataset = latest_dataset(connection)
-        if dataset is None:
+        latest = latest_dataset(connection)
+        if latest is None:
             raise TwinError("There is no dataset to train on; materialise instruct_dataset first.")
         base = resolve_model(settings.training.base_model, settings, purpose="causal")
+        plan = plan_training(settings.training, base.path)
     except TwinError as error:
         raise dg.Failure(str(error), allow_retries=False) from error
     config = train_config(
-        settings,
-        dataset_version=dataset.version,
-        dataset=settings.home / dataset.path,
+        settings.model_copy(update={"training": plan.training}),
+        dataset_version=latest.version,
+        dataset=settings.home / latest.path,
         base=(base.reference, base.sha256, base.path),
     )
-    return dataset, config
+    return latest, plan, config
+
+
+def _refuse_what_cannot_fit(plan: Plan) -> None:
+    try:
+        plan.refuse_what_cannot_fit()
+    except TwinError as error:
+        raise dg.Failure(str(error), allow_retries=False) from error
 
 
 def _train(
@@ -127,7 +182,7 @@ def _train(
 
 
 def _log_inputs(
-    run: TrackedRun, settings: TwinSettings, config: TrainConfig, dataset: DatasetVersion
+    run: TrackedRun, settings: TwinSettings, config: TrainConfig, made_from: DatasetVersion
 ) -> None:
     log_params(
         run.client,
@@ -143,9 +198,9 @@ def _log_inputs(
         run.client,
         run.run_id,
         name="instruct_dataset",
-        version=dataset.version,
+        version=made_from.version,
         location=Path(config.dataset),
-        rows=dataset.train,
+        rows=made_from.train,
     )
 
 
@@ -191,6 +246,7 @@ def _metadata(folder: Path, report: dict[str, Any], *, reused: bool) -> dict[str
         "validation_perplexity_ratio": round(report["validation_perplexity_ratio"], 3),
         "hardware": f"{hardware['dtype']} on {hardware['device']} ({hardware['processor']}, "
         f"{hardware['threads']} threads, at most {hardware['peak_memory_gb']} GB)",
+        "preferences": report.get(preferences.STAGE, {}).get("words", "off"),
         "losses": dg.MetadataValue.table([dg.TableRecord(row) for row in _table(losses)]),
         "plot": dg.MetadataValue.md(f"![losses](data:image/png;base64,{encoded})"),
         "folder": dg.MetadataValue.path(folder),

@@ -10,9 +10,9 @@ from twin_pipelines.foundation.models import resolve_model
 from twin_pipelines.foundation.resources import TwinResource
 from twin_pipelines.instruct.store import dataset
 from twin_pipelines.settings import TwinError
-from twin_pipelines.training import store
+from twin_pipelines.training import control, store
 from twin_pipelines.training.config import LOSSES, REPORT
-from twin_pipelines.training.progress import Losses
+from twin_pipelines.training.progress import Losses, finished_report
 from twin_pipelines.training.verify import (
     infinite_losses,
     logit_change,
@@ -77,6 +77,30 @@ def trained_on_the_train_split_only(twin: TwinResource) -> dg.AssetCheckResult:
         same and not shared,
         {"same_file": same, "shared_pairs": shared},
         f"trained on the dataset's train file: {same}; pairs shared with other splits: {shared}",
+    )
+
+
+@dg.asset_check(asset="control_adapter", blocking=True)
+def control_is_another_person(twin: TwinResource) -> dg.AssetCheckResult:
+    """The control is finite, was trained by the adapter's recipe and on nobody's subject."""
+    adapter, _ = _adapter(twin)
+    folder = control.control_folder(twin.settings, adapter.base_hash, adapter.config)
+    if not finished_report(folder):
+        quick = twin.settings.evaluation.depth == "quick"
+        return _result(quick, {"trained": False}, f"no control in {folder}")
+    with twin.connect() as connection:
+        made_from = dataset(connection, adapter.dataset_version)
+    if made_from is None:
+        raise TwinError(f"The dataset {adapter.dataset_version} of the adapter is not recorded.")
+    people = control.people_of(folder)
+    apart = bool(people) and made_from.subject not in people
+    used = read_json(folder / REPORT).get("dataset_sha256")
+    same = used == hash_file(folder / control.DATASET / "train.jsonl")
+    finite = weights_are_finite(folder) and not infinite_losses(Losses(folder / LOSSES).read())
+    return _result(
+        apart and same and finite,
+        {"people": len(people), "without_the_subject": apart, "same_file": same, "finite": finite},
+        f"without the subject: {apart}, trained on its file: {same}, finite: {finite}",
     )
 
 

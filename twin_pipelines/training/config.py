@@ -8,15 +8,17 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from twin_pipelines.foundation.fingerprints import hash_file
 from twin_pipelines.settings import TwinError, TwinSettings, as_plain
 
-CODE_VERSION = "1"  # raise it when the same configuration would give another adapter
+CODE_VERSION = "2"  # raise it when the same configuration would give another adapter
 
 ADAPTER = "adapter"
 CHECKPOINTS = "checkpoints"
 CONFIG = "config.json"
 FAILURE = "failure.json"
 LOSSES = "losses.jsonl"
+PREFERENCES = "preferences.jsonl"  # of a dataset
 REPORT = "training.json"
 
 
@@ -45,6 +47,15 @@ class TrainConfig:
     save_steps: int
     dtype: str
     seed: int
+    dpo_steps: int = 0  # of the stage in `preferences`
+    backend: str = "auto"
+    load_in_4bit: bool = False
+    use_rslora: bool = False
+    use_dora: bool = False
+    schedule: str = "linear"
+    evaluations: int = 2
+    patience: int = 0
+    packing: bool = True
 
     def save(self, path: Path) -> Path:
         """Write as JSON."""
@@ -75,7 +86,10 @@ def train_config(
     reference, sha256, folder = base
     chosen = as_plain(settings.training)
     del chosen["base_model"]
-    identity = adapter_id(dataset_version, sha256, chosen)
+    decides = dict(chosen)
+    if chosen["dpo_steps"] and (dataset / PREFERENCES).exists():
+        decides[PREFERENCES] = hash_file(dataset / PREFERENCES)  # a correction makes a new adapter
+    identity = adapter_id(dataset_version, sha256, decides)
     return TrainConfig(
         adapter_id=identity,
         dataset_version=dataset_version,
@@ -91,5 +105,7 @@ def train_config(
 def adapter_id(dataset_version: str, base_sha256: str, chosen: dict[str, Any]) -> str:
     """Identity of an adapter: 12 hexadecimal digits of what decides its weights."""
     decides = {key: value for key, value in chosen.items() if key != "save_steps"}
+    if not decides.get("dpo_steps"):
+        decides.pop("dpo_steps", None)
     parts = [dataset_version, base_sha256, decides, CODE_VERSION]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:12]

@@ -11,19 +11,19 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from twin_pipelines.generation.forward import LENGTH_STEP
 from twin_pipelines.generation.prompt import (
     Message,
-    end_of_turn,
     fit,
+    reply_text,
     reply_tokens,
     template_text,
     tokenize,
-    without_special_tokens,
 )
 from twin_pipelines.settings import TwinError
 
@@ -120,6 +120,42 @@ def batches(lengths: Sequence[int], batch_size: int, count: int, seed: int) -> I
         epoch += 1
 
 
+def pack(rows: Sequence[Mapping[str, list[int]]], filler: int) -> dict[str, list[int]]:
+    """Rows (`input_ids`, `labels`) one after the other, filled up to a multiple of LENGTH_STEP.
+
+    `position_ids` begin at 0 with each row, and are 0 at every `filler`, so that it sees itself
+    alone; `attention_mask` is 0 there. Rows begin with a token that carries no label, or the end of
+    one would be asked for the beginning of the next.
+    """
+    packed: dict[str, list[int]] = {
+        name: [] for name in ("input_ids", "labels", "position_ids", "attention_mask")
+    }
+    for row in rows:
+        packed["input_ids"] += row["input_ids"]
+        packed["labels"] += [IGNORED, *row["labels"][1:]]
+        packed["position_ids"] += range(len(row["input_ids"]))
+        packed["attention_mask"] += [1] * len(row["input_ids"])
+    empty = -len(packed["input_ids"]) % LENGTH_STEP
+    fillers = {"input_ids": filler, "labels": IGNORED, "position_ids": 0, "attention_mask": 0}
+    for name, value in fillers.items():
+        packed[name] += [value] * empty
+    return packed
+
+
+def pad(rows: Sequence[Mapping[str, list[int]]], filler: int) -> dict[str, list[list[int]]]:
+    """Rows side by side, filled up to the longest's next multiple of LENGTH_STEP."""
+    longest = max(len(row["input_ids"]) for row in rows)
+    width = -(-longest // LENGTH_STEP) * LENGTH_STEP
+    padded: dict[str, list[list[int]]] = {"input_ids": [], "labels": [], "attention_mask": []}
+    for row in rows:
+        known = len(row["input_ids"])
+        empty = width - known
+        padded["input_ids"].append([*row["input_ids"], *[filler] * empty])
+        padded["labels"].append([*row["labels"], *[IGNORED] * empty])
+        padded["attention_mask"].append([1] * known + [0] * empty)
+    return padded
+
+
 @dataclass
 class _Sequence:
     """A sequence that may still grow."""
@@ -193,5 +229,4 @@ def _split_system(messages: Sequence[Message]) -> tuple[list[Message], list[Mess
 
 def _closed(tokenizer: Any, text: str, reply: Message) -> str:
     """The rendered text with the reply and the end of the turn after it."""
-    content = without_special_tokens(tokenizer, reply["content"].strip())
-    return text + content + end_of_turn(tokenizer)
+    return text + reply_text(tokenizer, reply["content"])

@@ -20,16 +20,12 @@ from typing import Any
 import torch
 from datasets import Dataset
 from filelock import FileLock, Timeout
-from peft import LoraConfig, get_peft_model
-from peft.tuners.lora import LoraLayer
-from transformers import AutoModelForCausalLM, AutoTokenizer
 from trl import SFTConfig
 
 from twin_pipelines.foundation.fingerprints import hash_file, write_json
-from twin_pipelines.generation.forward import LENGTH_STEP
-from twin_pipelines.generation.local import choose_dtype, first_line
+from twin_pipelines.generation.local import choose_dtype
 from twin_pipelines.settings import TwinError
-from twin_pipelines.training import attention
+from twin_pipelines.training import backends
 from twin_pipelines.training.config import (
     ADAPTER,
     CHECKPOINTS,
@@ -38,23 +34,32 @@ from twin_pipelines.training.config import (
     REPORT,
     TrainConfig,
 )
-from twin_pipelines.training.conversations import Example, batches, make_examples, read_rows
+from twin_pipelines.training.conversations import (
+    Example,
+    Examples,
+    batches,
+    make_examples,
+    read_rows,
+)
+from twin_pipelines.training.footprint import LARGE_MODEL
+from twin_pipelines.training.limits import bytes_to_write, room_on_disk
 from twin_pipelines.training.progress import (
+    BEST,
     EFFORT,
     WEIGHTS,
+    Best,
     Effort,
     Losses,
     checkpoint_step,
     finished_report,
     last_complete,
 )
-from twin_pipelines.training.trainer import Course, NotANumberError, ReplyTrainer
+from twin_pipelines.training.trainer import Course, NotANumberError, Plan, ReplyTrainer
 
 LOCK_SECONDS = 60
-LOG_STEPS = 5
+LOG_STEPS = 5  # a logged loss is their mean, so checkpoints fall on multiples of them
 LONGEST_WARMUP = 100  # steps
 VALIDATION_TOKENS = 8_192
-LARGE_MODEL = 1_000_000_000  # parameters from which activations are computed twice, to save memory
 
 
 def fine_tune(
@@ -74,14 +79,14 @@ def fine_tune(
             if done:
                 say("this adapter is trained already")
                 return done
-            return _Run(config, say, parent).execute()
+            return Run(config, say, parent).execute()
     except Timeout as error:
         raise TwinError(
             f"Another process is training in {output}; wait for it, or stop it."
         ) from error
 
 
-class _Run:
+class Run:
     """One attempt at a training."""
 
     def __init__(self, config: TrainConfig, say: Callable[[str], None], parent: int | None) -> None:
@@ -91,16 +96,19 @@ class _Run:
         self.output = Path(config.output)
         self.effort = Effort(self.output)
         self.losses = Losses(self.output / LOSSES)
+        self.best = Best(self.output)
         self.budget = config.max_minutes * 60
         self.cuda = torch.cuda.is_available()
         self.dtype = choose_dtype(config.dtype)
+        self.backend = backends.prepare(config)
 
     def execute(self) -> dict[str, Any]:
+        """Train from where the folder stands to its end; see `fine_tune`."""
         config, dataset = self.config, Path(self.config.dataset)
         train_rows = read_rows(dataset / "train.jsonl")
         validation_rows = read_rows(dataset / "validation.jsonl")
         dataset_sha256 = hash_file(dataset / "train.jsonl")
-        model, self.tokenizer = self._load_base()
+        model = self.load()
         made = make_examples(train_rows, self.tokenizer, config.max_tokens)
         if not made.rows:
             raise TwinError(
@@ -109,16 +117,40 @@ class _Run:
             )
         held_out = make_examples(validation_rows, self.tokenizer, config.max_tokens).rows
         validation = _bounded(held_out or made.rows[:1], config.seed)
+        trained = sum(value.numel() for value in model.parameters() if value.requires_grad)
+        with room_on_disk(self.output, bytes_to_write(trained)):
+            report = self._learn(model, made, validation)
+            report |= {
+                "dataset_sha256": dataset_sha256,
+                "pairs": made.pairs,
+                "pairs_too_long": made.too_long,
+                "sequences": len(made.rows),
+                "validation_tokens": sum(row.targets for row in validation),
+            }
+            self._finish(model, report)
+        return report
+
+    def load(self) -> Any:
+        """The base with a fresh adapter; `tokenizer` and `packed` are then known."""
+        model, self.tokenizer, self.packed = backends.load(self.config, self.backend)
+        return model
+
+    def _learn(self, model: Any, made: Examples, validation: list[Example]) -> dict[str, Any]:
         steps = self._steps(len(made.rows))
         checkpoint = last_complete(self.output / CHECKPOINTS)
         resumed = checkpoint_step(checkpoint) if checkpoint else None
         self.losses.forget_after(-1 if resumed is None else resumed)
+        self.best.forget_after(resumed or 0)
         self.say(self._opening(made.pairs, len(made.rows), steps, resumed))
-        trainer, course = self._trainer(model, made.rows, validation, steps, resumed)
+        trainer, course = self.trainer(model, made.rows, validation, steps, resumed)
         stopped = "steps"
         try:
-            trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
-            stopped = "time" if course.out_of_time else "steps"
+            if resumed and course.stalled():
+                trainer.state.global_step, course.no_progress = resumed, resumed < steps
+            else:
+                trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+            if course.out_of_time or course.no_progress:
+                stopped = "time" if course.out_of_time else "no progress"
         except NotANumberError:
             stopped = "nan"
             self._restore_last_good(trainer)
@@ -127,49 +159,21 @@ class _Run:
             for row in self.losses.read()
         ):
             trainer.evaluate()
-        report = self._report(trainer, steps, resumed, stopped)
-        report |= {
-            "dataset_sha256": dataset_sha256,
-            "pairs": made.pairs,
-            "pairs_too_long": made.too_long,
-            "sequences": len(made.rows),
-            "epochs": self._rows_read(trainer) / len(made.rows),
-            "validation_tokens": sum(row.targets for row in validation),
-        }
-        self._finish(trainer.model, report)
-        return report
+        kept = self._restore_best(trainer)
+        report = self._report(trainer, steps, resumed, stopped, kept)
+        return report | {"epochs": self._rows_read(trainer) / len(made.rows)}
 
-    def _load_base(self) -> tuple[Any, Any]:
-        config = self.config
-        try:
-            tokenizer = AutoTokenizer.from_pretrained(config.base)
-            model: Any = AutoModelForCausalLM.from_pretrained(
-                config.base,
-                dtype=self.dtype,
-                attn_implementation="sdpa" if self.cuda else attention.register(),
-            )
-        except (OSError, ValueError) as error:
-            raise TwinError(
-                f"The base model in {config.base} cannot be loaded "
-                f"({first_line(error)}); resolve it again."
-            ) from error
-        if tokenizer.pad_token_id is None:
-            tokenizer.pad_token = tokenizer.eos_token
-        torch.manual_seed(config.seed)
-        lora = LoraConfig(
-            r=config.lora_rank,
-            lora_alpha=config.lora_alpha,
-            lora_dropout=config.lora_dropout,
-            target_modules="all-linear",
-            task_type="CAUSAL_LM",
+    def _restore_best(self, trainer: ReplyTrainer) -> int:
+        """Go back to the adapter with the lowest validation loss; returns its step."""
+        last = trainer.state.global_step
+        if not self.best.step or self.best.step == last:
+            return last
+        self.best.restore(trainer.model)
+        self.say(
+            f"the adapter of step {self.best.step} is kept: its validation loss of "
+            f"{self.best.loss:.3f} is the lowest"
         )
-        model = get_peft_model(model, lora)
-        for module in model.modules():
-            if isinstance(module, LoraLayer):
-                # Adapters stay in float32 and autocast multiplies in the base's type; otherwise
-                # every activation would be copied to float32 for them.
-                module.cast_input_dtype_enabled = False
-        return model, tokenizer
+        return self.best.step
 
     def _steps(self, sequences: int) -> int:
         config = self.config
@@ -179,14 +183,16 @@ class _Run:
     def _batch_size(self, sequences: int) -> int:
         return min(self.config.batch_size, sequences)
 
-    def _trainer(
+    def trainer(  # noqa: PLR0917
         self,
         model: Any,
         rows: list[Example],
         validation: list[Example],
         steps: int,
         resumed: int | None,
+        kind: type[ReplyTrainer] = ReplyTrainer,
     ) -> tuple[ReplyTrainer, Course]:
+        """A trainer of that many steps over the rows, and the callback that ends it in time."""
         config = self.config
         size = self._batch_size(len(rows))
         order = batches(
@@ -195,11 +201,29 @@ class _Run:
             steps * config.gradient_accumulation,
             config.seed,
         )
-        arguments = SFTConfig(
+        plan = Plan(self.packed, size, config.schedule, config.patience, self.budget)
+        course = Course(self.losses, self.effort, plan, self.say, self.parent)
+        trainer = kind(
+            model=model,
+            args=self._arguments(model, size, steps, resumed),
+            train_dataset=_as_dataset(rows).select([row for batch in order for row in batch]),
+            eval_dataset=_as_dataset(validation),
+            processing_class=self.tokenizer,
+            callbacks=[course],
+            validation=validation,
+            plan=plan,
+            effort=self.effort,
+            best=self.best,
+            say=self.say,
+        )
+        return trainer, course
+
+    def _arguments(self, model: Any, size: int, steps: int, resumed: int | None) -> SFTConfig:
+        config = self.config
+        return SFTConfig(
             output_dir=str(self.output / CHECKPOINTS),
             max_steps=steps,
-            per_device_train_batch_size=size,
-            gradient_accumulation_steps=config.gradient_accumulation,
+            per_device_train_batch_size=size * config.gradient_accumulation,
             train_sampling_strategy="sequential",
             learning_rate=config.learning_rate,
             warmup_steps=min(round(config.warmup_share * steps), LONGEST_WARMUP),
@@ -207,35 +231,22 @@ class _Run:
             max_grad_norm=1.0,
             bf16=self.dtype == torch.bfloat16,
             use_cpu=not self.cuda,
-            gradient_checkpointing=model.num_parameters() > LARGE_MODEL,
+            gradient_checkpointing=self.backend == "trl" and model.num_parameters() > LARGE_MODEL,
             max_length=None,
-            pad_to_multiple_of=LENGTH_STEP,
             dataset_kwargs={"skip_prepare_dataset": True},
-            dataloader_pin_memory=self.cuda,
+            remove_unused_columns=False,
+            dataloader_pin_memory=False,
             logging_steps=LOG_STEPS,
             logging_nan_inf_filter=False,
-            save_steps=config.save_steps,
+            save_steps=math.ceil(config.save_steps / LOG_STEPS) * LOG_STEPS,
             save_total_limit=2,
             eval_strategy="steps",
-            eval_steps=max(1, steps // 2),
+            eval_steps=max(1, steps // config.evaluations),
             eval_on_start=resumed is None,
             seed=config.seed,
             report_to="none",
             disable_tqdm=True,
         )
-        course = Course(self.losses, self.effort, self.budget, self.say, self.parent)
-        trainer = ReplyTrainer(
-            model=model,
-            args=arguments,
-            train_dataset=_as_dataset(rows).select([row for batch in order for row in batch]),
-            eval_dataset=_as_dataset(validation),
-            processing_class=self.tokenizer,
-            callbacks=[course],
-            validation=validation,
-            effort=self.effort,
-            budget_seconds=self.budget,
-        )
-        return trainer, course
 
     def _restore_last_good(self, trainer: ReplyTrainer) -> None:
         from peft import load_peft_weights, set_peft_model_state_dict
@@ -251,6 +262,7 @@ class _Run:
         self.say(f"the loss became infinite; the adapter of step {checkpoint_step(good)} is kept")
         trainer.state.global_step = checkpoint_step(good)
         self.losses.forget_after(trainer.state.global_step)
+        self.best.forget_after(trainer.state.global_step)
 
     def _opening(self, pairs: int, sequences: int, steps: int, resumed: int | None) -> str:
         where = f"resumes at step {resumed}" if resumed is not None else "begins"
@@ -262,16 +274,23 @@ class _Run:
         )
 
     def _rows_read(self, trainer: ReplyTrainer) -> int:
-        arguments = trainer.args
-        per_step = arguments.per_device_train_batch_size * arguments.gradient_accumulation_steps
-        return trainer.state.global_step * per_step
+        return trainer.state.global_step * trainer.args.per_device_train_batch_size
 
     def _report(
-        self, trainer: ReplyTrainer, steps: int, resumed: int | None, stopped: str
+        self,
+        trainer: ReplyTrainer,
+        steps: int,
+        resumed: int | None,
+        stopped: str,
+        kept: int,
     ) -> dict[str, Any]:
         rows = self.losses.read()
         training = [row["loss"] for row in rows if "loss" in row]
-        validation = [row["validation_loss"] for row in rows if "validation_loss" in row]
+        validation = [
+            row["validation_loss"]
+            for row in rows
+            if "validation_loss" in row and row["step"] <= kept
+        ]
         config, effort = self.config, self.effort
         return {
             "adapter_id": config.adapter_id,
@@ -283,6 +302,10 @@ class _Run:
             "stopped": stopped,
             "steps": trainer.state.global_step,
             "steps_planned": steps,
+            "step_kept": kept,
+            "backend": self.backend,
+            "packed": self.packed,
+            "sequences_at_a_time": trainer.micro,
             "resumed_at_step": resumed,
             "seconds": round(effort.seconds, 1),
             "tokens": effort.tokens,
@@ -316,7 +339,8 @@ class _Run:
         partial.rename(final)
         write_json(self.output / REPORT, {**report, "adapter_sha256": hash_file(final / WEIGHTS)})
         shutil.rmtree(self.output / CHECKPOINTS, ignore_errors=True)
-        (self.output / EFFORT).unlink(missing_ok=True)
+        for name in (EFFORT, BEST):
+            (self.output / name).unlink(missing_ok=True)
 
 
 def _bounded(rows: list[Example], seed: int) -> list[Example]:

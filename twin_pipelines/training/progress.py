@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 import time
 from collections.abc import Mapping
@@ -15,6 +16,7 @@ from twin_pipelines.training.config import ADAPTER, REPORT
 COMPLETE = "complete.json"
 WEIGHTS = "adapter_model.safetensors"
 EFFORT = "effort.json"
+BEST = ".best.safetensors"
 
 
 class Effort:
@@ -73,6 +75,52 @@ class Losses:
         scratch = self._path.with_suffix(".tmp")
         scratch.write_text("".join(kept))
         scratch.replace(self._path)
+
+
+class Best:
+    """The adapter of the evaluation with the lowest validation loss, in one file."""
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / BEST
+        self.step, self.loss = 0, math.inf
+        if self._path.exists():
+            from safetensors import safe_open
+
+            with safe_open(self._path, "pt") as kept:
+                told = kept.metadata()
+            self.step, self.loss = int(told["step"]), float(told["loss"])
+
+    def offer(self, step: int, loss: float, model: Any) -> None:
+        """Keep the trained parameters of `model` if `loss` is the lowest so far."""
+        if not loss < self.loss:
+            return
+        from safetensors.torch import save_file
+
+        scratch = self._path.with_suffix(".tmp")
+        weights = {name: value.detach().contiguous() for name, value in _trained(model)}
+        save_file(weights, scratch, {"step": str(step), "loss": repr(loss)})
+        scratch.replace(self._path)
+        self.step, self.loss = step, loss
+
+    def restore(self, model: Any) -> None:
+        """Give the model the parameters that were kept."""
+        import torch
+        from safetensors.torch import load_file
+
+        kept = load_file(self._path)
+        with torch.no_grad():
+            for name, value in _trained(model):
+                value.copy_(kept[name])
+
+    def forget_after(self, step: int) -> None:
+        """Drop what a killed attempt kept beyond the step that training resumes from."""
+        if self.step > step:
+            self._path.unlink()
+            self.step, self.loss = 0, math.inf
+
+
+def _trained(model: Any) -> list[tuple[str, Any]]:
+    return [(name, value) for name, value in model.named_parameters() if value.requires_grad]
 
 
 def finished_report(folder: Path) -> dict[str, Any] | None:

@@ -19,9 +19,9 @@ from twin_pipelines.foundation.fingerprints import write_json
 from twin_pipelines.settings import TwinError
 from twin_pipelines.training.config import FAILURE, TrainConfig
 from twin_pipelines.training.conversations import read_rows
+from twin_pipelines.training.limits import is_out_of_memory
 
 MENDABLE, ABANDONED, INTERRUPTED = 2, 3, 130
-_NO_MEMORY = ("can't allocate memory", "not enough memory", "out of memory")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -47,20 +47,26 @@ def _train(config: TrainConfig, say: Callable[[str], None], parent: int | None) 
     for split in ("train", "validation"):
         read_rows(Path(config.dataset) / f"{split}.jsonl")  # before anything heavy is loaded
     _settle()
+    from twin_pipelines.training import backends
+
+    backends.prepare(config)  # before TRL is imported
     from twin_pipelines.training.fine_tune import fine_tune
     from twin_pipelines.training.trainer import AbandonedError
 
     try:
         fine_tune(config, say, parent)
+        if config.dpo_steps:
+            from twin_pipelines.training.preferences import prefer
+
+            prefer(config, say, parent)
     except AbandonedError:
         return ABANDONED
     except (RuntimeError, MemoryError) as error:
-        if isinstance(error, RuntimeError) and not _is_out_of_memory(error):
+        if not is_out_of_memory(error):
             raise
         raise TwinError(
-            f"Training ran out of memory with training.batch_size {config.batch_size} and "
-            f"training.max_tokens {config.max_tokens}; lower either (a higher "
-            "training.gradient_accumulation makes up for a smaller batch)."
+            "Training ran out of memory even with one sequence at a time of training.max_tokens "
+            f"{config.max_tokens}; lower that, or take a smaller training.base_model."
         ) from error
     return 0
 
@@ -79,10 +85,6 @@ def _reporting() -> Iterator[tuple[Callable[[str], None], int | None]]:
 
 def _write_line(line: str) -> None:
     sys.stderr.write(line + "\n")
-
-
-def _is_out_of_memory(error: RuntimeError) -> bool:
-    return any(words in str(error).lower() for words in _NO_MEMORY)
 
 
 def _settle() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import uuid
 from datetime import UTC, datetime
@@ -131,9 +132,10 @@ def test_an_adapter_is_measured_once_and_the_figures_are_shown_stored_and_checke
     assert measured.champion_id is None
     assert (ready.home / measured.path / "replies.jsonl").exists()
     with MlflowTracking().client() as client:
-        logged = client.get_run(
-            client.search_runs([client.search_experiments()[0].experiment_id])[0].info.run_id
-        ).data.metrics
+        nested, training_run = client.search_runs([client.search_experiments()[0].experiment_id])
+    assert nested.data.tags["mlflow.parentRunId"] == training_run.info.run_id
+    assert [one.dataset.name for one in nested.inputs.dataset_inputs] == ["frozen_set"]
+    logged = training_run.data.metrics
     assert logged["evaluation.reply_perplexity_twin"] == pytest.approx(
         shown["reply_perplexity_twin"]
     )
@@ -153,9 +155,12 @@ def test_an_adapter_is_measured_once_and_the_figures_are_shown_stored_and_checke
     train = ready.datasets_dir / "d1" / "train.jsonl"
     with (ready.datasets_dir / "d1" / "test.jsonl").open() as test:
         train.write_text(train.read_text() + test.readline())
-    leaking = outcomes(materialize())
-    assert not leaking["test_set_is_untouched"][0]
-    assert "sessions" in leaking["test_set_is_untouched"][1]
+    leaking = materialize()
+    (failure,) = leaking.get_step_failure_events()
+    assert "also stand in the train split" in str(failure.step_failure_data.error)
+    caught = checks.test_set_is_untouched(TwinResource())
+    assert not caught.passed
+    assert "also stand in the train split" in caught.description
 
 
 def test_a_bad_dataset_is_one_sentence_in_the_run(
@@ -192,9 +197,24 @@ def test_the_identity_follows_everything_that_decides_the_figures(
     }
     monkeypatch.setenv("TWIN_EVALUATION__SEED", "5")
     known.add(evaluation_id("a", None, "f", TwinSettings()))
-    monkeypatch.setattr(assets, "CODE_VERSION", "2")
+    monkeypatch.setattr(assets, "CODE_VERSION", "0")
     known.add(evaluation_id("a", None, "f", twin_home))
-    assert len(known) == 6
+    known.add(evaluation_id("a", None, "f", twin_home, beside=["another person"]))
+    assert len(known) == 7
+
+
+def test_sessions_the_champion_learnt_from_are_known_or_the_comparison_is_refused(
+    ready: TwinSettings, connection: psycopg.Connection
+) -> None:
+    serving = assets.training.latest_adapter(connection)
+    same = assets.champion_sessions(connection, ready, serving, "d1")
+    assert same == assets.champion_sessions(connection, ready, None, "d2") == []
+    learnt = assets.champion_sessions(connection, ready, serving, "d2")
+    assert len(learnt) == 16
+    assert "train-0" in learnt
+    gone = dataclasses.replace(serving, dataset_version="d0")
+    with pytest.raises(TwinError, match="roll back or promote another"):
+        assets.champion_sessions(connection, ready, gone, "d1")
 
 
 def test_shortfalls_are_named() -> None:
@@ -209,6 +229,10 @@ def test_shortfalls_are_named() -> None:
     metrics["style_consistency"]["ci95"] = [0.8, 1.0]
     metrics["reply_perplexity"]["ratio_ci95"] = [0.5, 0.6]
     assert checks.shortfalls(metrics) == []
+    metrics |= {"depth": "full", "person_specific_gain": {"value": None, "note": "no control"}}
+    assert checks.shortfalls(metrics) == [
+        "the gain over another person's adapter is missing: no control"
+    ]
 
 
 def test_checks_without_an_evaluation_fail_in_words(

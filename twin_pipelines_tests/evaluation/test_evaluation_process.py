@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from twin_pipelines.evaluation import measure, scorecard, workers
+from twin_pipelines.evaluation import figures, frame, measure, scorecard, workers
 from twin_pipelines.evaluation.run import main, while_wanted
 from twin_pipelines.evaluation.systems import (
     Sampling,
@@ -19,8 +20,13 @@ from twin_pipelines.evaluation.systems import (
     with_examples,
 )
 from twin_pipelines.evaluation.task import Candidate, Task, read_task, write_task
+from twin_pipelines.evaluation.unseen import SeenError
 from twin_pipelines.evaluation.workers import Model, Workers, workers_for
 from twin_pipelines.settings import TwinError
+
+
+def no_style(*_: object, **__: object) -> None:
+    raise ValueError("no style here")
 
 
 def test_everything_is_measured_and_a_second_evaluation_answers_from_the_cache(
@@ -44,10 +50,26 @@ def test_everything_is_measured_and_a_second_evaluation_answers_from_the_cache(
     assert metrics["style_consistency"]["masked"]["value"] is not None
     exposure = metrics["memorisation"]["canary_exposure"]
     assert exposure["n"] == 2
-    assert 0 <= exposure["mean"] <= exposure["limit"] == 7
+    assert 0 <= exposure["mean"] <= exposure["limit"] == 6
     assert scorecard.headline(metrics)["reply_perplexity_twin"] > 1
     assert "style consistency" in scorecard.table(metrics)
     assert scorecard.plots(task.folder).count("data:image/png") == 3
+
+    assert set(metrics) >= set(frame.frame())
+    assert metrics["depth"] == "full"
+    assert metrics["template"]["matches"] is True
+    assert 0 <= metrics["template"]["ends"] <= 1
+    assert metrics["latency"]["p50_ms"] <= metrics["latency"]["p95_ms"]
+    assert metrics["context"]["shuffled_gap"]["n"] == 24
+    assert metrics["context"]["hits20_beyond_base"]["ci95"] is not None
+    assert metrics["safety"]["n"] == 12
+    assert metrics["language"]["twin"] is not None
+    assert metrics["calibration"]["length"]["human"] > 0.4
+    assert metrics["person_specific_gain"]["value"] is None
+    assert "control_adapter" in metrics["person_specific_gain"]["note"]
+    rows = {row["system"]: row for row in metrics["ablation"]}
+    assert rows["prompt"]["perplexity"] > 1
+    assert rows["retrieval"]["perplexity"] is None
 
     replies = [json.loads(line) for line in (task.folder / "replies.jsonl").open()]
     assert len(replies) == 12
@@ -65,7 +87,7 @@ def test_everything_is_measured_and_a_second_evaluation_answers_from_the_cache(
 def test_an_adapter_alone_is_new_work_and_the_base_is_not_asked_again(
     task: Task, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(measure, "_style", lambda *_: {"value": None, "ci95": None, "n": 0})
+    monkeypatch.setattr(figures, "style_consistency", no_style)
     real, loaded = workers.load_model, []
 
     def spied(base, adapter, dtype):
@@ -77,13 +99,61 @@ def test_an_adapter_alone_is_new_work_and_the_base_is_not_asked_again(
     assert loaded == [None, task.twin.adapter]
 
     as_base = replace(task, twin=Candidate(task.twin.base, None), champion=task.twin)
-    figures = measure.evaluate(as_base, lambda _: None)
-    assert loaded[2:] == [None, task.twin.adapter], "the twin's questions are new to the base"
-    likelihood = figures["reply_perplexity"]
+    found = measure.evaluate(as_base, lambda _: None)
+    assert loaded[2:] == [None, task.twin.adapter, None], (
+        "the twin's questions are new to the base, which is then timed beside the champion"
+    )
+    likelihood = found["reply_perplexity"]
     assert likelihood["ratio"] == pytest.approx(1)
     assert likelihood["champion_delta"]["n"] == 24
-    assert "champion" in scorecard.table(figures)
+    assert "champion" in scorecard.table(found)
+    assert found["champion"]["style_consistency"]["delta"]["value"] is None
+    assert found["champion"]["memorisation"]["delta"]["n"] == 12
+    assert found["champion"]["latency"]["p95_ms"] > 0
     assert not (as_base.folder / "style_attribution.png").exists()
+
+
+def test_full_depth_asks_another_persons_twin_and_recalls_quick_depth_does_not(
+    task: Task, tiny_adapter: Path, tmp_path: Path
+) -> None:
+    other = tmp_path / "other"
+    shutil.copytree(tiny_adapter, other)
+    weights = other / "adapter_config.json"
+    config = json.loads(weights.read_text())
+    weights.write_text(json.dumps({**config, "lora_alpha": 64}))
+    recalled = {f"test-{number}": [f"i said {number}"] for number in range(40)}
+    whole = replace(task, control=Candidate(task.twin.base, other), recalled=recalled)
+    write_task(whole, tmp_path / "task.json")
+    assert read_task(tmp_path / "task.json") == whole
+    found = measure.evaluate(whole, lambda _: None)
+    assert found["person_specific_gain"]["value"] != 0
+    assert found["person_specific_gain"]["n"] == 24
+    assert found["style_consistency"]["another_person"]["ci95"] is not None
+    rows = {row["system"]: row for row in found["ablation"]}
+    assert all(row["perplexity"] > 1 for row in rows.values())
+    assert rows["retrieval"]["perplexity"] != rows["base"]["perplexity"]
+    assert rows["all"]["perplexity"] != rows["adapter"]["perplexity"]
+    assert "ablation, all" in scorecard.table(found)
+
+    quick = task.settings.model_copy(update={"depth": "quick"})
+    little = replace(whole, settings=quick, folder=whole.folder.with_name("e2"))
+    found = measure.evaluate(little, lambda _: None)
+    assert not [part for part in found["seconds"] if part.startswith(("another", "all", "retr"))]
+    assert found["person_specific_gain"]["value"] is None
+    assert found["style_realism"].keys() == frame.frame()["style_realism"].keys() | {"note"} or (
+        found["style_realism"]["value"] is not None
+    )
+
+
+def test_nothing_is_measured_on_what_was_learnt_from(task: Task) -> None:
+    leaking = replace(task, leaks={**task.leaks, "messages": 3, "words": "3 messages were learnt"})
+    with pytest.raises(SeenError, match="3 messages were learnt"):
+        measure.evaluate(leaking, lambda _: None)
+    train = task.dataset / "train.jsonl"
+    train.write_text(train.read_text() + (task.dataset / "test.jsonl").read_text())
+    with pytest.raises(SeenError, match="also stand in the train split"):
+        measure.evaluate(task, lambda _: None)
+    assert not task.folder.exists()
 
 
 def test_what_the_user_can_mend_is_one_sentence_and_leaves_no_folder(
@@ -109,7 +179,7 @@ def test_an_evaluation_nobody_waits_for_ends(monkeypatch: pytest.MonkeyPatch) ->
 def test_a_folder_is_written_whole_or_not_at_all(
     task: Task, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(measure, "_style", lambda *_: {"value": None, "ci95": None, "n": 0})
+    monkeypatch.setattr(figures, "style_consistency", no_style)
     from twin_pipelines.evaluation import plots
 
     def killed(*_):
@@ -127,11 +197,12 @@ def test_a_folder_is_written_whole_or_not_at_all(
 
 def test_too_little_text_gives_no_style_figure_but_all_the_others(task: Task) -> None:
     huge = replace(task, settings=task.settings.model_copy(update={"window_words": 5_000}))
-    figures = measure.evaluate(huge, lambda _: None)
-    assert figures["style_consistency"]["value"] is None
-    assert "a window takes 5000" in figures["style_consistency"]["note"]
-    assert figures["reply_perplexity"]["twin"] > 1
-    assert "a window takes" in scorecard.table(figures)
+    found = measure.evaluate(huge, lambda _: None)
+    assert found["style_consistency"]["value"] is None
+    assert "a window takes 5000" in found["style_consistency"]["note"]
+    assert found["style_realism"]["value"] is None
+    assert found["reply_perplexity"]["twin"] > 1
+    assert "a window takes" in scorecard.table(found)
 
 
 def test_a_missing_model_is_said(task: Task, tmp_path: Path) -> None:

@@ -75,8 +75,11 @@ def test_a_missing_or_empty_test_split_says_what_to_do(tmp_path: Path) -> None:
         freeze(tmp_path, "v", replies=5, ranked=5)
 
 
-def test_planted_secrets_are_no_examples_of_the_subjects_hand(tmp_path: Path) -> None:
-    write(tmp_path, "train", [row(1, canary=False), row(2, canary=True)])
+def test_planted_secrets_and_rehearsed_chats_are_no_examples_of_the_subjects_hand(
+    tmp_path: Path,
+) -> None:
+    rehearsed = row(3, canary=False, rehearsal=True)
+    write(tmp_path, "train", [row(1, canary=False), row(2, canary=True), rehearsed])
     assert [one.pair_id for one in train_exchanges(tmp_path)] == ["pair-1"]
 
 

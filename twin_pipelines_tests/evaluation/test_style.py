@@ -28,7 +28,8 @@ def writer(author: int, n: int, seed: int = 0) -> list[str]:
     replies = []
     for _ in range(n):
         words = [str(word) for word in rng.choice(TOPICS, 4)]
-        text = f"{filler} i like {words[0]} and {words[1]} but not the {words[2]}{ending}"
+        liked, disliked = " and ".join(words[:2]), " or ".join(words[2:])
+        text = f"{filler} i like {liked} but not the {disliked}{ending}"
         replies.append(text.capitalize() if author % 2 else text)
     return replies
 
@@ -56,7 +57,7 @@ def texts(twin: list[str], prompted: list[str] | None = None) -> StyleTexts:
 
 
 def test_the_planted_author_is_found_and_the_machine_is_not() -> None:
-    figures = measure(texts(writer(0, 60, seed=2)), window_words=60, times=100, seed=1)
+    figures = measure(texts(writer(0, 60, seed=2)), window_words=60, times=100, seed=1).figures
     assert figures["value"] == 1
     assert figures["ci95"][0] > 0.9
     assert figures["a_human"] > 0.95
@@ -67,13 +68,13 @@ def test_the_planted_author_is_found_and_the_machine_is_not() -> None:
 
 
 def test_another_persons_hand_is_not_the_subjects() -> None:
-    figures = measure(texts(writer(3, 60, seed=2)), window_words=60, times=100, seed=1)
+    figures = measure(texts(writer(3, 60, seed=2)), window_words=60, times=100, seed=1).figures
     assert figures["value"] == 0
 
 
 def test_a_half_taught_twin_lies_between_with_an_honest_interval() -> None:
     mixed = writer(0, 30, seed=2) + machine(30, seed=3)
-    figures = measure(texts(mixed), window_words=40, times=200, seed=1)
+    figures = measure(texts(mixed), window_words=40, times=200, seed=1).figures
     low, high = figures["ci95"]
     assert low < figures["value"] < high
     assert high - low > 0.05
@@ -81,19 +82,21 @@ def test_a_half_taught_twin_lies_between_with_an_honest_interval() -> None:
 
 def test_the_same_texts_and_seed_give_the_same_figures() -> None:
     some = texts(writer(0, 30, seed=2) + machine(30, seed=3))
-    first = measure(some, window_words=40, times=50, seed=1)
-    assert first == measure(some, window_words=40, times=50, seed=1)
+    first = measure(some, window_words=40, times=50, seed=1).figures
+    assert first == measure(some, window_words=40, times=50, seed=1).figures
     assert first["verifier"]["fingerprint"]
 
 
 def test_masking_the_topic_leaves_the_hand_recognisable() -> None:
-    figures = style_consistency(texts(writer(0, 60, seed=2)), window_words=60, times=100, seed=1)
+    figures = style_consistency(
+        texts(writer(0, 60, seed=2)), window_words=60, times=100, seed=1
+    ).figures
     assert figures["masked"]["value"] > 0.9
     assert figures["masked"]["base"]["value"] == 0
 
 
 def test_a_mute_twin_is_nobody() -> None:
-    figures = measure(texts([""] * 60), window_words=60, times=50, seed=1)
+    figures = measure(texts([""] * 60), window_words=60, times=50, seed=1).figures
     assert figures["a_twin"] == 0
     assert figures["value"] == 0
 
@@ -101,7 +104,7 @@ def test_a_mute_twin_is_nobody() -> None:
 def test_a_ceiling_below_the_controls_gives_no_figure() -> None:
     some = texts(writer(0, 60, seed=2))
     upside_down = StyleTexts(**{**vars(some), "human": machine(60), "base": writer(0, 60)})
-    figures = measure(upside_down, window_words=60, times=50, seed=1)
+    figures = measure(upside_down, window_words=60, times=50, seed=1).figures
     assert np.isnan(figures["value"])
     assert np.isnan(figures["ci95"][0])
 

@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import dagster as dg
-import psycopg
 import pytest
-from psycopg import sql
 
 from twin_pipelines.foundation import tracking
 from twin_pipelines.foundation.server import EmbeddedServer
@@ -21,56 +16,6 @@ from twin_pipelines.settings import TwinSettings
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-
-READY = "template_mlflow"
-OPEN = """
-import sys
-from pathlib import Path
-from twin_pipelines.foundation.database import Databases
-from twin_pipelines.foundation.tracking import open_client
-from twin_pipelines.settings import TwinSettings
-
-url, home = sys.argv[1:]
-settings = TwinSettings(home=Path(home))
-print(open_client(settings, Databases(url, url, url)).get_experiment_by_name("twin").experiment_id)
-"""
-
-
-@pytest.fixture(scope="module")
-def ready(server: EmbeddedServer, tmp_path_factory: pytest.TempPathFactory) -> list[str]:
-    """A database with MLflow's schema, made by two processes that were both the first.
-
-    Returns what each of them printed.
-    """
-    with psycopg.connect(server.url("postgres"), autocommit=True) as administrator:
-        administrator.execute(f"create database {READY}")
-    command = [sys.executable, "-c", OPEN, server.url(READY), str(tmp_path_factory.mktemp("home"))]
-    first, second = (
-        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-        for _ in range(2)
-    )
-    return [first.communicate()[0], second.communicate()[0]]
-
-
-@pytest.fixture
-def home(
-    ready: list[str], twin_home: TwinSettings, database_url: str, server: EmbeddedServer
-) -> TwinSettings:
-    """A state folder whose MLflow database has its schema."""
-    name = sql.Identifier(f"{database_url.rpartition('/')[2]}_mlflow")
-    with psycopg.connect(server.url("postgres"), autocommit=True) as administrator:
-        administrator.execute(
-            sql.SQL("create database {} template {} strategy file_copy").format(
-                name, sql.Identifier(READY)
-            )
-        )
-    return twin_home
-
-
-@pytest.fixture
-def client(home: TwinSettings) -> Iterator[MlflowClient]:
-    with MlflowTracking().client() as opened:
-        yield opened
 
 
 def _start(client: MlflowClient, key: str = "adapter-1", dagster_run: str = "first") -> str:
@@ -152,7 +97,7 @@ def test_dataset_version_is_the_input_of_the_run(client: MlflowClient, tmp_path:
 
 
 def test_artifacts_lie_in_the_state_folder(
-    client: MlflowClient, home: TwinSettings, tmp_path: Path
+    client: MlflowClient, tracked_home: TwinSettings, tmp_path: Path
 ) -> None:
     (tmp_path / "plots").mkdir()
     (tmp_path / "plots" / "loss.png").write_bytes(b"png")
@@ -163,39 +108,28 @@ def test_artifacts_lie_in_the_state_folder(
 
 
 def test_fresh_state_folder_keeps_artifacts_below_itself(
-    server: EmbeddedServer, client: MlflowClient, home: TwinSettings
+    server: EmbeddedServer, client: MlflowClient, tracked_home: TwinSettings
 ) -> None:
     client.rename_experiment("1", "of another folder")
     with MlflowTracking().client() as again:
         experiment = again.get_experiment_by_name(tracking.EXPERIMENT)
     assert experiment is not None
-    assert experiment.artifact_location == (home.artifacts_dir / "twin").as_uri()
+    assert experiment.artifact_location == (tracked_home.artifacts_dir / "twin").as_uri()
 
 
-def test_registering_twice_gives_the_same_version(client: MlflowClient, tmp_path: Path) -> None:
-    run_id = _start(client)
-
-    def register(key: str) -> int:
-        return tracking.register_version(
-            client, key=key, run_id=run_id, source=tmp_path, tags={"adapter": "a"}
-        )
-
-    assert [register("e1"), register("e2"), register("e1")] == [1, 2, 1]
-
-
-def test_alias_moves_and_clears(client: MlflowClient, tmp_path: Path) -> None:
-    assert tracking.alias_version(client, "champion") is None
-    tracking.clear_alias(client, "champion")
-    run_id = _start(client)
-    for key in ("e1", "e2"):
-        version = tracking.register_version(
-            client, key=key, run_id=run_id, source=tmp_path, tags={}
-        )
-        tracking.set_alias(client, "champion", version)
-    assert tracking.alias_version(client, "champion") == 2
-    assert tracking.alias_version(client, "challenger") is None
-    tracking.clear_alias(client, "champion")
-    assert tracking.alias_version(client, "champion") is None
+def test_a_child_run_is_nested_and_ends_as_its_block_does(client: MlflowClient) -> None:
+    parent = _start(client)
+    with tracking.child_run(client, parent, key="evaluation-1", name="evaluate") as child:
+        tracking.log_metrics(client, child, {"style": 0.9})
+    run = client.get_run(child)
+    assert run.data.tags["mlflow.parentRunId"] == parent
+    assert run.info.status == "FINISHED"
+    with (
+        pytest.raises(ValueError, match="broken"),
+        tracking.child_run(client, parent, key="evaluation-2", name="evaluate") as other,
+    ):
+        raise ValueError("broken")
+    assert client.get_run(other).info.status == "FAILED"
 
 
 @pytest.mark.parametrize(
@@ -203,7 +137,7 @@ def test_alias_moves_and_clears(client: MlflowClient, tmp_path: Path) -> None:
     [(None, "FINISHED"), (ValueError, "FAILED"), (KeyboardInterrupt, "KILLED")],
 )
 def test_run_of_an_asset_ends_as_the_asset_does(
-    home: TwinSettings, failure: type[BaseException] | None, status: str
+    tracked_home: TwinSettings, failure: type[BaseException] | None, status: str
 ) -> None:
     """And carries the tags that lead from MLflow back to Dagster."""
     seen: list[str] = []

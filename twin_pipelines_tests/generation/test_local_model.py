@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -102,6 +103,44 @@ def test_a_nucleus_wider_than_the_first_search_is_still_exact() -> None:
     logits = torch.zeros((4_000, 2 * local.NUCLEUS_SEARCH))
     chosen = local._choose(logits, torch.rand(4_000), temperature=1.0, top_p=0.9)
     assert len(set(chosen.tolist())) > local.NUCLEUS_SEARCH
+
+
+def test_a_wide_row_does_not_change_what_the_narrow_rows_beside_it_choose() -> None:
+    size = 2 * local.NUCLEUS_SEARCH
+    torch.manual_seed(0)
+    narrow, wide = torch.randn((20, size)) * 6, torch.zeros((20, size))
+    draws = torch.rand(40)
+    together = local._choose(torch.cat([narrow, wide]), draws, temperature=1.0, top_p=0.9)
+    alone = local._choose(narrow, draws[:20], temperature=1.0, top_p=0.9)
+    assert together[:20].tolist() == alone.tolist()
+    assert max(together[20:].tolist()) > local.NUCLEUS_SEARCH
+
+
+def test_grouped_attention_scores_as_transformers_own_does(tiny: tuple[Any, Any]) -> None:
+    from twin_pipelines.generation.attention import register
+
+    model, tokenizer = tiny
+    expected = score_replies(model, tokenizer, CONVERSATIONS, REPLIES)
+    before = model.config._attn_implementation
+    model.set_attn_implementation(register())
+    try:
+        scores = score_replies(model, tokenizer, CONVERSATIONS, REPLIES)
+    finally:
+        model.set_attn_implementation(before)
+    for score, other in zip(scores, expected, strict=True):
+        assert score.log_prob == pytest.approx(other.log_prob, abs=1e-3)
+
+
+def test_loading_with_an_adapter_says_nothing(base: ResolvedModel, tmp_path: Path) -> None:
+    from peft import LoraConfig, get_peft_model
+
+    model, tokenizer = load_model(base, dtype="float32")
+    get_peft_model(model, LoraConfig(r=2, target_modules="all-linear")).save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        load_model(base, tmp_path, dtype="float32")
+    assert not [one for one in said if "is_gradient_checkpointing" in str(one.message)]
 
 
 def test_scores_are_the_sum_over_the_replys_tokens_and_its_end(tiny: tuple[Any, Any]) -> None:

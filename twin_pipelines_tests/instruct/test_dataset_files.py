@@ -12,11 +12,15 @@ import pytest
 from twin_pipelines.instruct.canaries import canaries, canary_rows
 from twin_pipelines.instruct.card import Provenance, dataset_card
 from twin_pipelines.instruct.dataset import SPLITS, Draft, chat_rows
+from twin_pipelines.instruct.freeze import covered
+from twin_pipelines.instruct.left_out import all_left_out, left_out_report
 from twin_pipelines.instruct.outlook import Outlook
 from twin_pipelines.instruct.pairs import PAIR_SCHEMA
+from twin_pipelines.instruct.thresholds import MIN_QUALITY, quality_threshold, threshold_files
 from twin_pipelines.instruct.write import is_intact, write_dataset
 
 PLANTED = canaries("sue", "You are Sue.")
+LEFT_OUT = ("so Ann Miller said on partner-0a1b2c3d", "see www.example.org in 2018")
 
 
 def draft() -> Draft:
@@ -35,8 +39,15 @@ def draft() -> Draft:
         }
         for n in range(3)
     ]
-    frame = pl.DataFrame(rows, schema=PAIR_SCHEMA)
-    return Draft(frame.with_columns(split=pl.Series(SPLITS)), {"leaking | reply": 2})
+    frame = pl.DataFrame(rows, schema=PAIR_SCHEMA).with_columns(split=pl.Series(SPLITS))
+    left_out = pl.concat(
+        frame.head(1).with_columns(
+            id=pl.lit(f"left {n}"), reason=pl.lit("leaking | reply"), reply=pl.lit(LEFT_OUT[n])
+        )
+        for n in range(2)
+    )
+    train = frame.filter(pl.col("split") == "train")
+    return Draft(frame, left_out, {MIN_QUALITY: quality_threshold(train, None)})
 
 
 def card_of(made: Draft) -> str:
@@ -44,6 +55,9 @@ def card_of(made: Draft) -> str:
         'Sue "S"',
         "abc",
         made,
+        covered=covered(made),
+        rehearsal=0,
+        refined="",
         settings={"dataset": {"test_share": 0.15}, "subject": "sue"},
         provenance=Provenance({"too short": 7}, [("made", "the authors")]),
         outlook=Outlook(3, 10, 7, None, None, None, "3 pairs, 7 short.", ["Import more."]),
@@ -58,7 +72,8 @@ def write(folder: Path) -> bool:
         for split in SPLITS
     }
     planted_rows = canary_rows(PLANTED, "2018-05-01T00:00:00+00:00")
-    return write_dataset(folder, rows, PLANTED, planted_rows, card_of(made))
+    papers = {"README.md": card_of(made).encode(), **threshold_files(made.thresholds)}
+    return write_dataset(folder, rows, PLANTED, planted_rows, papers)
 
 
 def lines(path: Path) -> list[dict]:
@@ -122,6 +137,7 @@ def test_parquet_and_lines_hold_the_same_pairs(tmp_path: Path) -> None:
     write(tmp_path / "abc")
     for split in SPLITS:
         (row,) = [row for row in lines(tmp_path / f"abc/{split}.jsonl") if not row.pop("canary")]
+        assert row.pop("rehearsal") is False
         assert pl.read_parquet(tmp_path / f"abc/{split}.parquet").to_dicts() == [row]
 
 
@@ -132,8 +148,20 @@ def test_the_folder_loads_with_the_datasets_library(
     import datasets
 
     write(tmp_path / "abc")
+    for name in ("preferences", "base_replies"):
+        (tmp_path / "abc" / f"{name}.jsonl").write_text('{"chosen": "x"}\n')
     loaded = datasets.load_dataset(str(tmp_path / "abc"), cache_dir=str(tmp_path / "cache"))
     assert {name: len(part) for name, part in loaded.items()} == dict.fromkeys(SPLITS, 1)
+    as_lines = datasets.load_dataset(
+        "json",
+        data_files={split: str(tmp_path / "abc" / f"{split}.jsonl") for split in SPLITS},
+        cache_dir=str(tmp_path / "cache"),
+    )
+    assert {name: len(part) for name, part in as_lines.items()} == {
+        "train": 6,
+        "validation": 1,
+        "test": 1,
+    }
     assert loaded["test"][0]["completion"] == [{"content": "tell\n2 กข", "role": "assistant"}]
 
 
@@ -148,7 +176,21 @@ def test_the_card_tells_what_went_in_and_what_was_left_out() -> None:
         PLANTED[0].secret,
         "dataset.test_share | `0.15`",
         "2018-05-03 00:00",
+        "min_quality | 5.000 | the lower of the 3% quantile",
+        "language | th+en | 3 | 1",
+        "No general chat is rehearsed",
         "- en",
         "- th",
     ):
         assert told in card
+
+
+def test_examples_of_what_was_left_out_name_nobody() -> None:
+    made = draft()
+    report = left_out_report(all_left_out(made.pairs.clear(), made.left_out))
+    assert "### 2 × leaking | reply" in report
+    assert "so [name] said on [name]" in report
+    assert "see [link] in [number]" in report
+    assert left_out_report(all_left_out(made.pairs.clear(), made.left_out.clear())) == (
+        "Nothing was left out.\n"
+    )

@@ -147,11 +147,13 @@ def test_thai_texts_leak_too() -> None:
     assert draft_dataset(frame(rows), Dataset()).purged == {rules.LEAKING_REPLY: 1}
 
 
-def test_poor_pairs_are_left_out_when_asked() -> None:
+def test_poor_pairs_are_left_out_of_train_and_of_no_other_split() -> None:
     rows = history()
     rows[0] = {**rows[0], "quality": 1.0}
+    rows[-1] = {**rows[-1], "quality": 1.0}
     draft = draft_dataset(frame(rows), Dataset(min_quality=2.0))
     assert draft.purged == {rules.LOW_QUALITY: 1}
+    assert split_of(draft)[rows[-1]["id"]] == "test"
 
 
 @pytest.mark.parametrize("rows", [[], history(1), history(2)])

@@ -184,7 +184,7 @@ def test_the_dataset_is_frozen_recorded_and_used_again(
     assert materialise([instruct_dataset]).success
     first = store.latest_dataset(connection)
     assert first is not None
-    assert first.train + first.validation + first.test == 48
+    assert first.train + first.validation + first.test + sum(first.purged.values()) == 48
     assert first.train_until < first.test_from
     folder = twin_home.home / first.path
     stamp = (folder / "train.jsonl").stat().st_mtime_ns

@@ -62,11 +62,11 @@ def test_everyone_but_the_subject_is_the_user(talk: Talk) -> None:
     assert pair["partner"] == pseudonym("eve", SUBJECT)
 
 
-def test_context_is_limited_in_turns_and_characters_oldest_cut_first(talk: Talk) -> None:
+def test_context_is_limited_in_turns_and_tokens_oldest_cut_first(talk: Talk) -> None:
     said = [("bob" if n % 2 == 0 else "sue", f"turn number {n} " + "x" * 20) for n in range(12)]
     last = made(talk(said), context_turns=3).row(-1, named=True)
     assert [part["content"].split()[2] for part in last["context"]] == ["7", "8", "9"]
-    last = made(talk(said), context_chars=80).row(-1, named=True)
+    last = made(talk(said), context_tokens=27).row(-1, named=True)
     assert [part["content"].split()[2] for part in last["context"]] == ["8", "9"]
     assert len(last["message_ids"]) == 4
     assert made(talk(said), context_turns=0).row(-1, named=True)["context"] == []

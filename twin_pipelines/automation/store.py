@@ -1,0 +1,85 @@
+"""What the triggers look at: the only SQL of this room, and all of it reads."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+import psycopg
+
+from twin_pipelines.automation.drift import Reply
+
+RECENT, LEARNT = 1_000, 2_000  # replies compared at most
+
+
+@dataclass(frozen=True)
+class Forgotten:
+    """Pairs of a dataset that no longer exist."""
+
+    erased: int  # the message itself is gone
+    dropped: int  # the message is there, but makes no pair any more
+
+
+def recent_replies(connection: psycopg.Connection, version: str) -> list[Reply]:
+    """The newest usable replies that the dataset `version` does not hold, RECENT at most."""
+    rows = connection.execute(
+        """
+        select session_id::text, reply, language from instruct_pairs
+        where excluded is null and replied_at > (
+            select coalesce(max(replied_at), '-infinity') from instruct_pairs as known
+            join dataset_pairs on pair_id = known.id and version = %(version)s
+        )
+        order by replied_at desc limit %(limit)s
+        """,
+        {"version": version, "limit": RECENT},
+    ).fetchall()
+    return [Reply(*row) for row in rows]
+
+
+def learnt_replies(connection: psycopg.Connection, version: str) -> list[Reply]:
+    """Replies of the dataset's train split that still exist, LEARNT of them at most.
+
+    Which ones is decided by their identity, so that the choice neither changes nor favours a time.
+    """
+    rows = connection.execute(
+        """
+        select session_id::text, reply, language from instruct_pairs
+        join dataset_pairs on pair_id = id and version = %s and split = 'train'
+        order by md5(id::text) limit %s
+        """,
+        (version, LEARNT),
+    ).fetchall()
+    return [Reply(*row) for row in rows]
+
+
+def forgotten_pairs(connection: psycopg.Connection, version: str) -> Forgotten:
+    """Pairs of the dataset whose reply was erased since, or makes no pair any more.
+
+    A pair has the identity of its reply's first raw message.
+    """
+    row = connection.execute(
+        """
+        select count(*) filter (where raw_messages.id is null),
+               count(*) filter (where raw_messages.id is not null and instruct_pairs.id is null)
+        from dataset_pairs
+        left join raw_messages on raw_messages.id = pair_id
+        left join instruct_pairs on instruct_pairs.id = pair_id
+        where version = %s and split in ('train', 'validation')
+        """,
+        (version,),
+    ).fetchone()
+    return Forgotten(*row) if row else Forgotten(0, 0)
+
+
+def corrections_since(connection: psycopg.Connection, since: datetime) -> int:
+    """How many answers of the twin its owner corrected after a moment."""
+    row = connection.execute(
+        "select count(*) from corrections where made_at > %s", (since,)
+    ).fetchone()
+    return int(row[0]) if row else 0
+
+
+def last_training(connection: psycopg.Connection) -> datetime | None:
+    """When the last training ended; None before the first."""
+    row = connection.execute("select max(created_at) from adapters").fetchone()
+    return row[0] if row else None

@@ -1,0 +1,298 @@
+"""The engine: requests wait in one queue, are answered in batches, and each by one release.
+
+A request takes the voice in force when it is accepted and keeps it until it is answered. A switch
+puts another voice in its place for whoever comes after; the old one leaves memory when its last
+request is done.
+"""
+
+from __future__ import annotations
+
+import gc
+import logging
+import secrets
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Literal
+
+from twin_pipelines.generation.local import generate_replies
+from twin_pipelines.generation.prompt import Message
+from twin_pipelines.serving.voice import Voice
+from twin_pipelines.serving.writing import Writing
+from twin_pipelines.settings import TwinError
+
+logger = logging.getLogger(__name__)
+
+NO_RELEASE = "No release is in force yet; run `twin train`, and promote what passes the gate."
+STOPPING = "The server is stopping; ask again later."
+STOP_SECONDS = 5.0  # for the token that is being written
+
+
+class NotReady(TwinError):
+    """No release can answer now."""
+
+
+class Crowded(TwinError):
+    """More requests wait than may."""
+
+
+class _Abandoned(Exception):
+    """Nobody waits for another token."""
+
+
+class _Stopped(NotReady):
+    """The server is stopping."""
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How a reply is drawn. `seed` None: anew every time."""
+
+    temperature: float
+    top_p: float
+    max_new_tokens: int
+    seed: int | None = None
+    stops: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Reply:
+    """A whole reply, and what it took."""
+
+    text: str
+    finish: Literal["stop", "length"]
+    prompt_tokens: int
+    reply_tokens: int
+
+
+@dataclass(eq=False)
+class Ticket:
+    """What whoever asked holds: who answers, the answer to come, and the word that they are gone.
+
+    It knows the voice by name only, so that nobody who lingers keeps a model in memory.
+    """
+
+    name: str
+    answer: Future[Reply] = field(default_factory=Future)
+    abandoned: bool = False
+
+
+@dataclass(eq=False)
+class Request:
+    """One accepted request; `pieces` is told text as it is written."""
+
+    voice: Voice
+    messages: Sequence[Message]
+    sampling: Sampling
+    pieces: Callable[[str], None] | None
+    ticket: Ticket
+
+    def goes_with(self, first: Request) -> bool:
+        """Whether both can be answered in one batch.
+
+        A sampled reply with a seed is drawn alone, so that its company does not change it.
+        """
+        if self is first:
+            return True
+        mine, other = self.sampling, first.sampling
+        return (
+            self.voice is first.voice
+            and (mine.temperature, mine.top_p) == (other.temperature, other.top_p)
+            and mine.max_new_tokens == other.max_new_tokens
+            and (mine.temperature == 0 or (mine.seed is None and other.seed is None))
+        )
+
+
+class Engine:
+    """Answers in a thread of its own, from `start` to `stop`."""
+
+    def __init__(self, batch_size: int, waiting: int) -> None:
+        self._batch_size = batch_size
+        self._most_waiting = waiting
+        self._voice: Voice | None = None
+        self._problem = ""
+        self._queue: deque[Request] = deque()
+        self._changed = threading.Condition()
+        self._stopping = threading.Event()
+        self._left_over = False
+        self._thread = threading.Thread(target=self._work, name="engine", daemon=True)
+
+    @property
+    def voice(self) -> Voice | None:
+        """The voice that new requests get."""
+        return self._voice
+
+    @property
+    def waiting(self) -> int:
+        """How many requests wait."""
+        return len(self._queue)
+
+    @property
+    def problem(self) -> str:
+        """Why the release in force could not be taken up, in a sentence; empty when it was."""
+        return self._problem
+
+    @property
+    def alive(self) -> bool:
+        """Whether somebody answers."""
+        return self._thread.is_alive()
+
+    def start(self) -> None:
+        """Begin to answer."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Refuse what waits and what is being written, and end."""
+        with self._changed:
+            self._stopping.set()
+            left = list(self._queue)
+            self._queue.clear()
+            self._changed.notify_all()
+        for request in left:
+            _fail(request, _Stopped(STOPPING))
+        if self._thread.is_alive():
+            self._thread.join(STOP_SECONDS)
+
+    def switch(self, voice: Voice | None) -> None:
+        """Let new requests be answered by this voice; those accepted keep theirs."""
+        with self._changed:
+            self._left_over = self._left_over or self._voice is not None
+            self._voice = voice
+            self._problem = ""
+            self._changed.notify_all()
+
+    def report_problem(self, words: str) -> None:
+        """Say why the release in force is not taken up; the voice before it goes on answering."""
+        self._problem = words
+
+    def accept(
+        self,
+        messages: Sequence[Message],
+        sampling: Sampling,
+        pieces: Callable[[str], None] | None = None,
+    ) -> Ticket:
+        """Queue a request. `pieces` is called from the engine's thread.
+
+        Raises NotReady when no release is in force, and Crowded when too many wait.
+        """
+        with self._changed:
+            if self._stopping.is_set():
+                raise _Stopped(STOPPING)
+            if self._voice is None:
+                raise NotReady(self._problem or NO_RELEASE)
+            if len(self._queue) >= self._most_waiting:
+                raise Crowded(f"{self._most_waiting} requests wait already; ask again later.")
+            ticket = Ticket(self._voice.name)
+            ticket.answer.set_running_or_notify_cancel()  # from here on it cannot be cancelled
+            self._queue.append(Request(self._voice, messages, sampling, pieces, ticket))
+            self._changed.notify_all()
+        return ticket
+
+    def _work(self) -> None:
+        while True:
+            with self._changed:
+                while not (self._queue or self._stopping.is_set() or self._left_over):
+                    self._changed.wait()
+                if self._stopping.is_set():
+                    return
+                batch = self._next_batch()
+            if batch:
+                _answer(batch, self._stopping)
+            batch = None  # it may be the last that holds an old voice
+            self._forget_old_voices()
+
+    def _next_batch(self) -> list[Request] | None:
+        while self._queue and self._queue[0].ticket.abandoned:
+            self._queue.popleft()
+        if not self._queue:
+            return None
+        first = self._queue[0]
+        batch = [one for one in self._queue if one.goes_with(first) and not one.ticket.abandoned]
+        batch = batch[: self._batch_size]
+        for one in batch:
+            self._queue.remove(one)
+        return batch
+
+    def _forget_old_voices(self) -> None:
+        """Give back the memory of voices that nobody waits for any more."""
+        with self._changed:
+            waited_for = any(request.voice is not self._voice for request in self._queue)
+            if not self._left_over or waited_for:
+                return
+            self._left_over = False
+        import torch
+
+        gc.collect()
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+
+
+def _answer(batch: Sequence[Request], stopping: threading.Event) -> None:
+    """Answer a batch of one voice and one kind of sampling; a failure is told to all who wait."""
+    ready: list[tuple[Request, list[Message], int]] = []
+    for request in batch:
+        try:
+            ready.append((request, *request.voice.conversation(request.messages)))
+        except Exception as error:
+            _fail(request, error)
+    if not ready:
+        return
+    try:
+        _write(ready, stopping)
+    except Exception as error:
+        for request, _, _ in ready:
+            _fail(request, error)
+
+
+def _write(ready: Sequence[tuple[Request, list[Message], int]], stopping: threading.Event) -> None:
+    first = ready[0][0]
+    voice, sampling = first.voice, first.sampling
+    writings = [Writing(voice.tokenizer, one.sampling.stops) for one, _, _ in ready]
+
+    def on_token(row: int, token: int) -> None:
+        request, writing = ready[row][0], writings[row]
+        piece = writing.add(token)
+        if piece and request.pieces:
+            request.pieces(piece)
+        if stopping.is_set():
+            raise _Stopped(STOPPING)
+        if all(
+            one.ticket.abandoned or other.stopped
+            for (one, _, _), other in zip(ready, writings, strict=True)
+        ):
+            raise _Abandoned
+
+    seed = secrets.randbits(32) if sampling.seed is None else sampling.seed
+    with suppress(_Abandoned):  # who stopped at words of their own still gets what was written
+        generate_replies(
+            voice.model,
+            voice.tokenizer,
+            [messages for _, messages, _ in ready],
+            max_new_tokens=sampling.max_new_tokens,
+            temperature=sampling.temperature,
+            top_p=sampling.top_p,
+            seed=seed,
+            batch_size=len(ready),
+            max_tokens=voice.context_tokens,
+            on_token=on_token,
+        )
+    for (request, _, prompt_tokens), writing in zip(ready, writings, strict=True):
+        if request.ticket.abandoned:
+            continue
+        piece = writing.rest()
+        if piece and request.pieces:
+            request.pieces(piece)
+        cut = len(writing.ids) == sampling.max_new_tokens and not writing.stopped
+        reply = Reply(writing.final(), "length" if cut else "stop", prompt_tokens, len(writing.ids))
+        request.ticket.answer.set_result(reply)
+
+
+def _fail(request: Request, error: Exception) -> None:
+    if request.ticket.answer.done():
+        return
+    if not isinstance(error, TwinError):
+        logger.error("A request could not be answered.", exc_info=error)
+    request.ticket.answer.set_exception(error)
