@@ -14,7 +14,7 @@ from twin_pipelines.foundation.database import Databases, connect, open_database
 from twin_pipelines.foundation.models import resolve_model
 from twin_pipelines.foundation.tracking import (
     child_run,
-    end_run,
+    ending,
     log_dataset,
     log_metrics,
     log_params,
@@ -173,15 +173,8 @@ def _tracked(
         location=Path(base.dataset),
         rows=rows,
     )
-    try:
+    with ending(client, run_id):
         yield _Parent(client, run_id, f"search/{name}")
-    except Exception:
-        end_run(client, run_id, "FAILED")
-        raise
-    except BaseException:
-        end_run(client, run_id, "KILLED")
-        raise
-    end_run(client, run_id, "FINISHED")
 
 
 def _teller(console: Console) -> Callable[[Trial], None]:

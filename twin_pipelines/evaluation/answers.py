@@ -14,10 +14,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from twin_pipelines.evaluation import safety
+from twin_pipelines.evaluation.conduct import safety
 from twin_pipelines.evaluation.frozen import Exchange, FrozenSet
+from twin_pipelines.evaluation.likelihood.pick import Tokens, candidates, without_context
 from twin_pipelines.evaluation.memorisation import Canary, canary_figures
-from twin_pipelines.evaluation.pick import Tokens, candidates, without_context
 from twin_pipelines.evaluation.systems import (
     Report,
     Sampling,

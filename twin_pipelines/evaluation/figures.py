@@ -11,28 +11,36 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from twin_pipelines.evaluation import realism
 from twin_pipelines.evaluation.ablation import ablation
 from twin_pipelines.evaluation.answers import ANOTHER, CHAMPION, Answers
 from twin_pipelines.evaluation.background import Background
 from twin_pipelines.evaluation.bootstrap import Floats, Indices, as_counts, draw_items, resamples
-from twin_pipelines.evaluation.calibration import calibration
-from twin_pipelines.evaluation.context import hits_beyond, person_specific_gain, shuffled_gap
-from twin_pipelines.evaluation.delivery import latency_figures, same_template, template_figures
-from twin_pipelines.evaluation.diversity import diversity
-from twin_pipelines.evaluation.fidelity import language_fidelity
+from twin_pipelines.evaluation.conduct.calibration import calibration
+from twin_pipelines.evaluation.conduct.delivery import (
+    latency_figures,
+    same_template,
+    template_figures,
+)
+from twin_pipelines.evaluation.conduct.diversity import diversity
+from twin_pipelines.evaluation.conduct.fidelity import language_fidelity
+from twin_pipelines.evaluation.conduct.safety import safety_figures
 from twin_pipelines.evaluation.frame import frame, unmeasured
 from twin_pipelines.evaluation.frozen import Exchange, FrozenSet
+from twin_pipelines.evaluation.likelihood.context import (
+    hits_beyond,
+    person_specific_gain,
+    shuffled_gap,
+)
+from twin_pipelines.evaluation.likelihood.perplexity import perplexity, perplexity_figures
+from twin_pipelines.evaluation.likelihood.pick import pick_figures, pmi
 from twin_pipelines.evaluation.memorisation import (
     TrainReplies,
     copied_beyond,
     copying,
     identifier_figures,
 )
-from twin_pipelines.evaluation.perplexity import perplexity, perplexity_figures
-from twin_pipelines.evaluation.pick import pick_figures, pmi
-from twin_pipelines.evaluation.safety import safety_figures
-from twin_pipelines.evaluation.style import Consistency, StyleTexts, style_consistency
+from twin_pipelines.evaluation.style import realism
+from twin_pipelines.evaluation.style.consistency import Consistency, StyleTexts, style_consistency
 from twin_pipelines.evaluation.systems import System
 from twin_pipelines.settings import Evaluation
 

@@ -20,8 +20,8 @@ import numpy as np
 from twin_pipelines.evaluation.answers import Answers
 from twin_pipelines.evaluation.bootstrap import Floats, mean, resamples
 from twin_pipelines.evaluation.frozen import Exchange, FrozenSet
-from twin_pipelines.evaluation.style import AI_TEXT, SUBJECT
-from twin_pipelines.evaluation.verifier import StyleVerifier
+from twin_pipelines.evaluation.style.consistency import AI_TEXT, SUBJECT
+from twin_pipelines.evaluation.style.verifier import StyleVerifier
 from twin_pipelines.foundation.llm import Endpoint, open_endpoint
 from twin_pipelines.generation.prompt import Message
 from twin_pipelines.settings import Evaluation, Llm, TwinError

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from twin_pipelines.evaluation.perplexity import losses
+from twin_pipelines.evaluation.likelihood.perplexity import losses
 from twin_pipelines.generation.local import Score
 
 STYLE_PLOT = "style_attribution.png"

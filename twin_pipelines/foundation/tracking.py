@@ -67,15 +67,8 @@ class MlflowTracking(dg.ConfigurableResource):
         }
         with self.client() as client:
             run_id = start_run(client, key=key, name=name or key, tags=tags)
-            try:
+            with ending(client, run_id):
                 yield TrackedRun(client, run_id)
-            except Exception:
-                end_run(client, run_id, "FAILED")
-                raise
-            except BaseException:
-                end_run(client, run_id, "KILLED")
-                raise
-            end_run(client, run_id, "FINISHED")
 
 
 def tracking_uri(databases: Databases) -> str:
@@ -112,8 +105,15 @@ def child_run(
     A child that was killed is continued, like `start_run`'s.
     """
     run_id = start_run(client, key=key, name=name, tags=tags or {}, parent=parent)
-    try:
+    with ending(client, run_id):
         yield run_id
+
+
+@contextmanager
+def ending(client: MlflowClient, run_id: str) -> Iterator[None]:
+    """Ends a run as its block ends: FINISHED, FAILED or, when interrupted, KILLED."""
+    try:
+        yield
     except Exception:
         end_run(client, run_id, "FAILED")
         raise

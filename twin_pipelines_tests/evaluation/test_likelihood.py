@@ -8,8 +8,14 @@ import numpy as np
 import pytest
 
 from twin_pipelines.evaluation.bootstrap import resamples
-from twin_pipelines.evaluation.perplexity import perplexity, perplexity_figures
-from twin_pipelines.evaluation.pick import candidates, hits, pick_figures, pmi, without_context
+from twin_pipelines.evaluation.likelihood.perplexity import perplexity, perplexity_figures
+from twin_pipelines.evaluation.likelihood.pick import (
+    candidates,
+    hits,
+    pick_figures,
+    pmi,
+    without_context,
+)
 from twin_pipelines.generation.local import Score
 
 

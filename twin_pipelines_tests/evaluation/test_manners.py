@@ -6,13 +6,21 @@ import numpy as np
 import pytest
 from tiny_model import build_tiny_tokenizer
 
-from twin_pipelines.evaluation import safety
 from twin_pipelines.evaluation.bootstrap import as_counts, draw_items, resamples
-from twin_pipelines.evaluation.calibration import calibration, emoji_counts
-from twin_pipelines.evaluation.context import hits_beyond, person_specific_gain, shuffled_gap
-from twin_pipelines.evaluation.delivery import latency_figures, same_template, template_figures
-from twin_pipelines.evaluation.diversity import diversity
-from twin_pipelines.evaluation.fidelity import language_fidelity
+from twin_pipelines.evaluation.conduct import safety
+from twin_pipelines.evaluation.conduct.calibration import calibration, emoji_counts
+from twin_pipelines.evaluation.conduct.delivery import (
+    latency_figures,
+    same_template,
+    template_figures,
+)
+from twin_pipelines.evaluation.conduct.diversity import diversity
+from twin_pipelines.evaluation.conduct.fidelity import language_fidelity
+from twin_pipelines.evaluation.likelihood.context import (
+    hits_beyond,
+    person_specific_gain,
+    shuffled_gap,
+)
 from twin_pipelines.evaluation.systems import Written
 from twin_pipelines.generation.local import Score
 from twin_pipelines.generation.prompt import with_memories

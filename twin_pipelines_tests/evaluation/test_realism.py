@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from twin_pipelines.evaluation.bootstrap import as_counts, draw_items, half_orders, resamples
-from twin_pipelines.evaluation.distance import style_distances, tokens
-from twin_pipelines.evaluation.indistinguishable import Judge, judged
-from twin_pipelines.evaluation.realism import delta, style_realism
-from twin_pipelines.evaluation.style import StyleTexts, measure
+from twin_pipelines.evaluation.style.consistency import StyleTexts, measure
+from twin_pipelines.evaluation.style.distance import style_distances, tokens
+from twin_pipelines.evaluation.style.indistinguishable import Judge, judged
+from twin_pipelines.evaluation.style.realism import delta, style_realism
 from twin_pipelines.evaluation.unseen import SeenError
 
 WORDS = [f"{a}{b}" for a in ("ta", "mi", "so", "ru", "ke", "lo") for b in ("n", "ra", "st", "m")]

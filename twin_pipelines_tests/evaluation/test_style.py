@@ -5,14 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from twin_pipelines.evaluation.masking import common_words, mask
-from twin_pipelines.evaluation.style import (
+from twin_pipelines.evaluation.style.consistency import (
     StyleTexts,
     draws_per_window,
     measure,
     style_consistency,
 )
-from twin_pipelines.evaluation.verifier import StyleVerifier, window_shares, word_counts
+from twin_pipelines.evaluation.style.masking import common_words, mask
+from twin_pipelines.evaluation.style.verifier import StyleVerifier, window_shares, word_counts
 
 TOPICS = [
     *("tea", "rain", "music", "dogs", "work", "trains"),

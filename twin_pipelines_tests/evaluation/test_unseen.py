@@ -11,7 +11,7 @@ import pytest
 
 from twin_pipelines.evaluation.frozen import freeze
 from twin_pipelines.evaluation.leaks import refuse_leaks
-from twin_pipelines.evaluation.style import StyleTexts, measure
+from twin_pipelines.evaluation.style.consistency import StyleTexts, measure
 from twin_pipelines.evaluation.unseen import FittedOn, SeenError
 from twin_pipelines.instruct.thresholds import ROWS_FILE
 from twin_pipelines.settings import TwinError

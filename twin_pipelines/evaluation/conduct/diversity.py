@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from twin_pipelines.evaluation.bootstrap import Floats, Indices, half_orders, mean, percentile
-from twin_pipelines.evaluation.distance import tokens
+from twin_pipelines.evaluation.style.distance import tokens
 
 DRAWS = 200
 

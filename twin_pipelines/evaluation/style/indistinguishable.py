@@ -22,8 +22,8 @@ from twin_pipelines.evaluation.bootstrap import (
     as_counts,
     percentile,
 )
+from twin_pipelines.evaluation.style.verifier import INVERSE_REGULARISATION, Replies, line_ngrams
 from twin_pipelines.evaluation.unseen import SeenError
-from twin_pipelines.evaluation.verifier import INVERSE_REGULARISATION, Replies, line_ngrams
 
 FOLDS = 5
 FEWEST_CONTEXTS = 2 * FOLDS

@@ -9,8 +9,8 @@ import numpy as np
 
 from twin_pipelines.evaluation.bootstrap import Floats, difference, mean
 from twin_pipelines.evaluation.frame import unmeasured
-from twin_pipelines.evaluation.perplexity import loss_difference
-from twin_pipelines.evaluation.pick import Tokens, hits
+from twin_pipelines.evaluation.likelihood.perplexity import loss_difference
+from twin_pipelines.evaluation.likelihood.pick import Tokens, hits
 from twin_pipelines.generation.local import Score
 
 CHOICES = 20

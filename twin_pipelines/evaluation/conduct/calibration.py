@@ -15,7 +15,7 @@ import numpy as np
 import polars as pl
 
 from twin_pipelines.evaluation.bootstrap import Floats, Indices, percentile
-from twin_pipelines.evaluation.verifier import word_counts
+from twin_pipelines.evaluation.style.verifier import word_counts
 
 DEALS = 400
 LENGTHS = (0, 1, 2, 3, 4, 6, 9, 13, 21, 41)  # words at which a class begins

@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 
 from twin_pipelines.evaluation.bootstrap import Estimate, draw_items, percentile
-from twin_pipelines.evaluation.masking import common_words, mask
+from twin_pipelines.evaluation.style.masking import common_words, mask
+from twin_pipelines.evaluation.style.verifier import Floats, Indices, Replies, StyleVerifier
 from twin_pipelines.evaluation.unseen import refuse_shared
-from twin_pipelines.evaluation.verifier import Floats, Indices, Replies, StyleVerifier
 
 SUBJECT = "subject"
 AI_TEXT = "AI text"

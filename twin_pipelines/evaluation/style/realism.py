@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 
 from twin_pipelines.evaluation.bootstrap import Floats, Indices, percentile
-from twin_pipelines.evaluation.distance import Distances, style_distances
-from twin_pipelines.evaluation.indistinguishable import Judged, judged
-from twin_pipelines.evaluation.style import Consistency, StyleTexts
+from twin_pipelines.evaluation.style.consistency import Consistency, StyleTexts
+from twin_pipelines.evaluation.style.distance import Distances, style_distances
+from twin_pipelines.evaluation.style.indistinguishable import Judged, judged
 
 CONTROLS = ("base", "prompted")
 

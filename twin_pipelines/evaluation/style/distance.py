@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from twin_pipelines.evaluation.bootstrap import Floats, Indices, half_orders
-from twin_pipelines.evaluation.verifier import window_shares
+from twin_pipelines.evaluation.style.verifier import window_shares
 
 TOKENS = 150
 PEOPLE_SAMPLES = 4  # samples of each person, for the spread between people

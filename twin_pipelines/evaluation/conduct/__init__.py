@@ -1,0 +1,1 @@
+"""How the twin behaves: length, emoji, variety, language, refusals, endings and time."""

@@ -1,0 +1,1 @@
+"""Is it the person: style consistency, its verifier, and how well real replies are told apart."""
