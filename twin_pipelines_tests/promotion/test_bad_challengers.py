@@ -1,6 +1,6 @@
 """Really trained bad twins of SmolLM2: each must be refused, by the condition made for it.
 
-About ten minutes on two free cores. A good twin of as many steps stands beside them, so that a gate
+Half an hour on two free cores. A good twin of as many steps stands beside them, so that a gate
 which refuses everything fails too.
 """
 
@@ -24,7 +24,7 @@ from twin_pipelines.training import sft
 from twin_pipelines.training.config import ADAPTER, TrainConfig
 from twin_pipelines.training.control import chats_of, person_rows, stranger, write_rows
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1_800)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(3_600)]
 
 RANK = 3
 STEPS = 40
@@ -138,12 +138,12 @@ def shuffled(workshop: Workshop) -> Path:
 
 
 def memorising(workshop: Workshop) -> Path:
-    """A hundred epochs on fifty pairs, or as many as three minutes hold."""
+    """A hundred epochs on fifty pairs, or as many as a quarter of an hour holds."""
     few = [
         {**row, "prompt": row["prompt"][:1] + row["prompt"][-1:]} for row in _talkative(workshop)
     ]
     return workshop.trained(
-        "memorising", few, max_steps=100_000, max_epochs=100.0, max_minutes=3.0, batch_size=4
+        "memorising", few, max_steps=100_000, max_epochs=100.0, max_minutes=15.0, batch_size=4
     )
 
 
