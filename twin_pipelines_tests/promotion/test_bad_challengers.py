@@ -29,7 +29,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(3_600)]
 RANK = 3
 STEPS = 100
 UNSEEN = 150
-SMALL = Evaluation(depth="quick", replies=40, ranked=60, window_words=60, bootstrap=300)
+SMALL = Evaluation(depth="quick", replies=150, ranked=60, window_words=60, bootstrap=300)
 CLEAN = {"sessions": 0, "messages": 0, "exchanges": 0, "unknown": 0, "words": "clean"}
 ALTERED = (
     "{% for message in messages %}### {{ message['role'] }}:\n{{ message['content'] }}\n"
