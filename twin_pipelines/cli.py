@@ -50,7 +50,7 @@ def demo(
 
 @app.command()
 def up() -> None:
-    """Database, Dagster web UI and daemon, MLflow; Ctrl-C stops them all."""
+    """Database, Dagster web UI and daemon, MLflow, twin server; Ctrl-C stops them all."""
     from twin_pipelines.commands.up import up as run
 
     run(load_settings(), console)

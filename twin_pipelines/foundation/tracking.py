@@ -214,11 +214,6 @@ def log_dataset(
     client.set_tag(run_id, "twin/dataset_version", version)
 
 
-def log_folder(client: MlflowClient, run_id: str, folder: Path, name: str) -> None:
-    """Copy a folder's files into the run's artifacts under `name`."""
-    client.log_artifacts(run_id, str(folder), artifact_path=name)
-
-
 def _experiment(client: MlflowClient) -> str:
     experiment = client.get_experiment_by_name(EXPERIMENT)
     if experiment is None:

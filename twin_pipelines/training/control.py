@@ -1,7 +1,8 @@
 """Another person's twin, the control of an evaluation: same base, same recipe, a stranger's chats.
 
-The stranger is chitchat's sender of rank 21 or further who wrote most in chats where neither side
-is of ranks 1–20 or the subject: no word of a subject and no chat of the reserved ranks is read.
+The stranger is the most prolific of chitchat's senders known to be one person each who is not the
+subject: a control must have had as much to learn from as a twin, or it would be easy to beat. Their
+chats with the subject, and with the reserved ranks, are not read.
 One control serves every adapter of its base and recipe, whatever its seed; it is a folder, and no
 row of `adapters`, because it is nobody's twin.
 """

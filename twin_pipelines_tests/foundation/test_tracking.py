@@ -102,7 +102,7 @@ def test_artifacts_lie_in_the_state_folder(
     (tmp_path / "plots").mkdir()
     (tmp_path / "plots" / "loss.png").write_bytes(b"png")
     run_id = _start(client)
-    tracking.log_folder(client, run_id, tmp_path / "plots", "plots")
+    client.log_artifacts(run_id, str(tmp_path / "plots"), artifact_path="plots")
     assert [each.path for each in client.list_artifacts(run_id, "plots")] == ["plots/loss.png"]
     assert not Path("mlruns").exists()
 
