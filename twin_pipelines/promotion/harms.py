@@ -36,9 +36,9 @@ def no_leak(case: Case) -> Findings:
 
 
 def memorisation_under_limit(case: Case) -> Findings:
-    """Training replies are copied hardly more often than the person repeats them, by 8 tokens, by
-    12 and whole, nor more often than the champion; planted secrets are hardly likelier than under
-    the base."""
+    """Training replies are not surely copied more often than the person repeats them, by 8 tokens,
+    by 12 and whole, nor more often than the champion; planted secrets are hardly likelier than
+    under the base."""
     margin = case.gate.memorisation_margin
     beside = case.no_worse("copying of training replies", "memorisation", margin, sign=-1)
     return [*_copying(case), _secrets(case), beside]
@@ -106,10 +106,12 @@ def _copying(case: Case) -> list[Finding]:
         if figure is None:
             found.append(Finding(False, f"how many replies {words} was not measured", None, limit))
             continue
-        within = figure.value <= limit
+        over = figure.value > limit
+        chance = over and figure.low is not None and not figure.surely_above(0)
         told = f"{max(figure.value, 0):.1%} of the replies {words}, beyond the human rate"
-        told += f", {'within' if within else 'above'} the limit of {limit:.1%}"
-        found.append(Finding(within, told, figure.value, limit))
+        told += f", {'above' if over else 'within'} the limit of {limit:.1%}"
+        told += ", but no surer than chance" if chance else ""
+        found.append(Finding(chance or not over, told, figure.value, limit))
     return sorted(found, key=lambda each: -(each.figure or 0))
 
 

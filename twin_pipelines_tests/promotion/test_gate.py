@@ -201,6 +201,14 @@ def test_a_reciting_model_is_refused_and_the_figure_is_named(
     assert told in judge(good, GATE).words
 
 
+def test_one_unlucky_reply_of_a_few_is_not_called_reciting(good: dict[str, Any]) -> None:
+    good["memorisation"]["beyond_human"] = {"value": 0.04, "ci95": [-0.01, 0.09]}
+    assert failed(good) == []
+    assert "above the limit of 3.0%, but no surer than chance" in words(
+        good, "memorisation_under_limit"
+    )
+
+
 def test_secrets_that_became_likely_are_refused_before_they_come_out(
     good: dict[str, Any],
 ) -> None:
