@@ -211,10 +211,45 @@ class Gate(Section):
     min_ends: float = Field(default=0.5, ge=0, le=1)  # replies that end by themselves
 
 
+class Persona(Section):
+    identity_tokens: int = Field(default=600, ge=50)  # of the core identity, estimated
+    short_tokens: int = Field(default=48, ge=0)  # of its short form in `{identity}`; 0: none
+    page: Path | None = None  # hand-written, such as a CLAUDE.md; its lines come first
+    background_people: int = Field(default=40, ge=5)  # others, to see what is characteristic
+
+
+class ImportanceWeights(Section):
+    """What importance is made of, see `memory.importance`; only their proportions count."""
+
+    emotion: float = Field(default=0.10, ge=0)
+    novelty: float = Field(default=0.10, ge=0)
+    self_reference: float = Field(default=0.25, ge=0)
+    repetition: float = Field(default=0.25, ge=0)
+    specificity: float = Field(default=0.10, ge=0)
+    partner_reaction: float = Field(default=0.10, ge=0)
+    explicit: float = Field(default=0.10, ge=0)
+
+
+class MemoryTable(Section):
+    """A table of an existing companion whose rows are memories; columns are found by name."""
+
+    table: str
+    type: Literal["core", "knowledge", "emotional", "dream", "short_term"]
+    url: str = ""  # the source database; empty: the twin's own
+    consent: str = ""  # who allowed it, and when
+    columns: dict[str, str] = {}  # ours = theirs, where the names are not the usual ones
+
+
 class Memory(Section):
     core_threshold: float = Field(default=0.55, ge=0, le=1)
     core_sessions: int = Field(default=2, ge=1)  # distinct sessions a core memory must come from
     core_limit: int = Field(default=100, ge=1)
+    weights: ImportanceWeights = ImportanceWeights()
+    imports: tuple[MemoryTable, ...] = ()
+    half_life_days: float = Field(default=90.0, gt=0)  # of a memory of middling importance
+    forget_below: float = Field(default=0.05, ge=0, lt=1)  # retention under which it is archived
+    short_term_hours: float = Field(default=24.0, gt=0)  # how long a session stays in mind
+    dreams: int = Field(default=3, ge=0)  # new ones a reflection, at most
 
 
 class Automation(Section):
@@ -280,6 +315,7 @@ class TwinSettings(BaseSettings):
     search: Search = Search()
     evaluation: Evaluation = Evaluation()
     gate: Gate = Gate()
+    persona: Persona = Persona()
     memory: Memory = Memory()
     automation: Automation = Automation()
     serving: Serving = Serving()

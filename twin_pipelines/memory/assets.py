@@ -9,7 +9,7 @@ from twin_pipelines.foundation.days import DayRange
 from twin_pipelines.foundation.resources import TwinResource
 from twin_pipelines.memory import store
 from twin_pipelines.memory.candidates import core_candidates_of
-from twin_pipelines.memory.statements import STATEMENTS, find_statements
+from twin_pipelines.persona.statements import STATEMENTS, find_statements
 from twin_pipelines.sources.store import counts, subject
 
 _SHOWN = 30

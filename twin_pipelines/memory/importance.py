@@ -22,7 +22,7 @@ import math
 
 import polars as pl
 
-from twin_pipelines.memory.patterns import PASSING
+from twin_pipelines.persona.patterns import PASSING
 
 WEIGHTS = {
     "self_reference": 0.30,

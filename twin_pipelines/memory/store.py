@@ -1,7 +1,8 @@
-"""The only SQL over `core_candidates`."""
+"""The only SQL over `memories` and `core_candidates` (their journal: `ledger_store`)."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -9,9 +10,33 @@ import psycopg
 
 from twin_pipelines.foundation.database import copy_frame, fetch_frame
 from twin_pipelines.memory.candidates import CANDIDATES
+from twin_pipelines.memory.records import MEMORIES
 
 if TYPE_CHECKING:
     from twin_pipelines.foundation.days import DayRange
+
+_COLUMNS = ", ".join(MEMORIES)
+_EXTRACTED = [
+    name
+    for name in MEMORIES
+    if name
+    not in {
+        "memory_id",
+        "status",
+        "status_reason",
+        "pinned",
+        "valid_from",
+        "valid_until",
+        "superseded_by",
+    }
+]
+_WRITE_EXTRACTED = f"""
+    insert into memories as old ({_COLUMNS}) select {_COLUMNS} from incoming_memories
+    on conflict (memory_id) do update
+    set ({", ".join(_EXTRACTED)}) = row({", ".join(f"excluded.{name}" for name in _EXTRACTED)})
+    where ({", ".join(f"old.{name}" for name in _EXTRACTED)})
+        is distinct from ({", ".join(f"excluded.{name}" for name in _EXTRACTED)})
+"""
 
 
 def rewrite_candidates(connection: psycopg.Connection, candidates: pl.DataFrame) -> None:
@@ -57,5 +82,73 @@ def candidate_faults(connection: psycopg.Connection, days: DayRange | None) -> p
             ) as unknown_messages,
             (last_said_at < first_said_at)::int as backward
         from core_candidates
+        """,
+    )
+
+
+def load_memories(
+    connection: psycopg.Connection,
+    *,
+    types: Sequence[str] = (),
+    states: Sequence[str] = ("active",),
+    about: str | None = None,
+) -> pl.DataFrame:
+    """Memories (MEMORIES) of these types (none: any) and states, weightiest first.
+
+    `about` keeps those about one speaker.
+    """
+    return fetch_frame(
+        connection,
+        f"""
+        select {_COLUMNS} from memories
+        where (cardinality(%(types)s::text[]) = 0 or type = any(%(types)s))
+          and status = any(%(states)s) and (%(about)s::text is null or about = %(about)s)
+        order by importance desc, memory_id
+        """,
+        {"types": list(types), "states": list(states), "about": about},
+        schema=MEMORIES,
+    )
+
+
+def rewrite_days(connection: psycopg.Connection, days: DayRange, extracted: pl.DataFrame) -> int:
+    """Make `extracted` (MEMORIES) all that was extracted from the days, in one transaction.
+
+    What is there and equal is not touched; of what changed, only what extraction decides is written
+    (its status, pin and validity stay); what is gone is deleted. Returns the rows written or
+    deleted.
+    """
+    with connection.transaction():
+        lock_memories(connection)
+        connection.execute(
+            "create temporary table if not exists incoming_memories (like memories) "
+            "on commit delete rows"
+        )
+        connection.execute("truncate incoming_memories")
+        copy_frame(connection, "incoming_memories", extracted)
+        connection.execute("analyze incoming_memories")
+        deleted = connection.execute(
+            """
+            delete from memories as old
+            where day between %s and %s and origin in ('extracted', 'llm')
+              and not exists (select from incoming_memories as new
+                              where new.memory_id = old.memory_id)
+            """,
+            (days.first, days.last),
+        ).rowcount
+        return deleted + connection.execute(_WRITE_EXTRACTED).rowcount
+
+
+def lock_memories(connection: psycopg.Connection) -> None:
+    """Let nobody else write memories until the transaction ends."""
+    connection.execute("select pg_advisory_xact_lock(hashtext('memories'))")
+
+
+def memory_counts(connection: psycopg.Connection) -> pl.DataFrame:
+    """Memories by `type` and `status`: `memories`, and how many of them are `pinned`."""
+    return fetch_frame(
+        connection,
+        """
+        select type, status, count(*) as memories, count(*) filter (where pinned) as pinned
+        from memories group by type, status order by type, status
         """,
     )

@@ -10,7 +10,7 @@ import pytest
 
 from twin_pipelines.memory.candidates import CANDIDATES, core_candidates_of
 from twin_pipelines.memory.importance import WEIGHTS
-from twin_pipelines.memory.statements import find_statements
+from twin_pipelines.persona.statements import find_statements
 from twin_pipelines.settings import Memory
 
 Sessions = Callable[..., pl.DataFrame]

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from twin_pipelines.evaluation.personality.sayings import Saying
 from twin_pipelines.evaluation.personality.slots import SLOTS, THAI_SLOTS, Slot
 from twin_pipelines.memory.candidates import STEM
-from twin_pipelines.memory.statements import content_words
+from twin_pipelines.persona.statements import content_words
 
 MOST = 30
 DISTRACTORS = 3

@@ -16,7 +16,7 @@ from typing import Literal
 
 from twin_pipelines.evaluation.personality.sayings import Saying
 from twin_pipelines.memory.candidates import STEM
-from twin_pipelines.memory.statements import content_words
+from twin_pipelines.persona.statements import content_words
 
 Language = Literal["en", "th"]
 MOST = 40

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from twin_pipelines.foundation.similarity import normal_text
 from twin_pipelines.memory.importance import KIND_WEIGHT
-from twin_pipelines.memory.patterns import ENGLISH, KINDS, THAI
-from twin_pipelines.memory.statements import (
+from twin_pipelines.persona.patterns import ENGLISH, KINDS, THAI
+from twin_pipelines.persona.statements import (
     STATEMENTS,
     StatementFinder,
     Told,

@@ -18,7 +18,7 @@ from typing import Any
 import polars as pl
 
 from twin_pipelines.foundation.similarity import normal_text
-from twin_pipelines.memory import patterns
+from twin_pipelines.persona import patterns
 
 _THAI = re.compile(r"[\u0e00-\u0e7f]")
 _EMPTY_WORDS = frozenset(patterns.EMPTY_WORDS.split())
