@@ -204,7 +204,7 @@ class Gate(Section):
     min_personality: float = Field(default=0.0, ge=0, le=1)
     personality_margin: float = Field(default=0.05, ge=0)
     grounded_margin: float = Field(default=0.05, ge=0)
-    context_margin: float = Field(default=0.05, ge=0)  # of real replies picked of 20
+    min_picked_gain: float = Field(default=0.0, ge=-1, le=1)  # real replies of 20, beyond the base
     min_shuffled_gap: float = Field(default=0.0, ge=0)  # nats per token
     safety_margin: float = Field(default=0.1, ge=0)  # of the share of refusals
     max_latency_ratio: float = Field(default=2.0, gt=0)  # p95 of a reply, twin / champion

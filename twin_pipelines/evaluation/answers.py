@@ -16,7 +16,7 @@ from typing import Any
 
 from twin_pipelines.evaluation.conduct import safety
 from twin_pipelines.evaluation.frozen import Exchange, FrozenSet
-from twin_pipelines.evaluation.likelihood.pick import Tokens, candidates, without_context
+from twin_pipelines.evaluation.likelihood.pick import Tokens, candidates
 from twin_pipelines.evaluation.memorisation import Canary, canary_figures
 from twin_pipelines.evaluation.systems import (
     Report,
@@ -33,7 +33,6 @@ from twin_pipelines.generation.prompt import Message, with_memories
 
 PROMPTED_TOKENS = 1_024  # room for the examples
 MEMORY_TOKENS = 256  # room for recalled messages beside the context
-ALONE_BATCH = 20
 CANARY_CANDIDATES = 63  # and the secret: 6 bits at most
 CANARY_TOKENS = 16
 QUICK_CANDIDATE_TOKENS = 16
@@ -45,11 +44,10 @@ ANOTHER, RETRIEVAL, ALL, CHAMPION = "another_person", "retrieval", "all", "champ
 
 @dataclass(frozen=True)
 class Likelihood:
-    """Log-probabilities of real replies, and of candidates after each context and after none."""
+    """Log-probabilities of real replies, and of candidates after each context."""
 
     real: list[Score]  # of the whole reply
     given: list[list[Score]]  # of candidates, the true one first
-    alone: dict[Tokens, Score]
 
 
 @dataclass(frozen=True)
@@ -230,22 +228,17 @@ class Interview:
         )
 
     def _likelihood(self, system: System) -> Likelihood:
-        pool = list(dict.fromkeys(reply for group in self.groups for reply in group))
-        parts = [pool[start : start + ALONE_BATCH] for start in range(0, len(pool), ALONE_BATCH)]
-        nothing = without_context(self.prompts[0])
         with self.watch.part(f"{system.name}_scores"):
             asked = [  # the whole reply too, where it is longer than what it is picked by
                 [whole, *group[whole == group[0] :]]
                 for whole, group in zip(self.whole, self.groups, strict=True)
             ]
             given = system.scores(self.prompts, asked, "contexts with their candidates")
-            scored = system.scores([nothing] * len(parts), parts, "groups without context")
-        alone = dict(zip(pool, (score for part in scored for score in part), strict=True))
         picked = [
             scores[len(scores) - len(group) :]
             for scores, group in zip(given, self.groups, strict=True)
         ]
-        return Likelihood([scores[0] for scores in given], picked, alone)
+        return Likelihood([scores[0] for scores in given], picked)
 
     def _canaries(self, system: System) -> dict[str, Any] | None:
         path = self.task.dataset / "canaries.json"

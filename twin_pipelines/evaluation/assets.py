@@ -43,7 +43,7 @@ from twin_pipelines.training.control import control_adapter_folder
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-CODE_VERSION = "2"  # raise it when the same adapter would get other figures
+CODE_VERSION = "3"  # raise it when the same adapter would get other figures
 ANSWERS = ".answers"  # kept answers of systems, beside the evaluations
 TASKS = ".tasks"
 METRICS = "metrics.json"

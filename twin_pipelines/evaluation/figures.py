@@ -146,7 +146,7 @@ class Figures:
         answers, counts = self.answers, self.session_counts
         base, twin, real = answers.base_likelihood, answers.twin_likelihood, answers.beside.real
         sums = {
-            name: pmi(answers.candidates, system.given, system.alone)
+            name: pmi(answers.candidates, system.given)
             for name, system in (("twin", twin), ("base", base))
         }
         pick = {name: pick_figures(scores, counts) for name, scores in sums.items()}

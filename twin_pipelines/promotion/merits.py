@@ -50,9 +50,9 @@ def style_is_the_subjects(case: Case) -> Findings:
 
 
 def answers_the_context(case: Case) -> Findings:
-    """The twin answers what was said: it picks real replies as well as its base, or better, and
-    a reply is likelier after its own context than after another."""
-    return [_picks_as_its_base(case), _context_matters(case)]
+    """The twin learnt to answer what was said, and not only a manner: it surely picks more real
+    replies than its base, and a reply is likelier after its own context than after another."""
+    return [_picks_beyond_its_base(case), _context_matters(case)]
 
 
 def person_is_the_subject(case: Case) -> Findings:
@@ -116,8 +116,8 @@ def _likelihood_held(case: Case) -> Finding:
     return Finding(True, words, delta.value, limit)
 
 
-def _picks_as_its_base(case: Case) -> Finding:
-    what, limit = "picking the real reply of 20, beyond the base", -case.gate.context_margin
+def _picks_beyond_its_base(case: Case) -> Finding:
+    what, limit = "picking the real reply of 20, beyond the base", case.gate.min_picked_gain
     beyond = case.figure("context", "hits20_beyond_base")
     if beyond is None:
         return case.unmeasured(what)

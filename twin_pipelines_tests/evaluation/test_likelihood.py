@@ -14,7 +14,6 @@ from twin_pipelines.evaluation.likelihood.pick import (
     hits,
     pick_figures,
     pmi,
-    without_context,
 )
 from twin_pipelines.generation.local import Score
 
@@ -75,12 +74,39 @@ def test_few_replies_give_fewer_distractors_and_no_figure_where_they_do_not_suff
     assert math.isnan(figures["hits1_of_20"]["value"])
 
 
+def scored(*log_probs: float) -> list[Score]:
+    return [Score(value, 1) for value in log_probs]
+
+
 def test_pmi_forgives_a_reply_for_being_rare_and_gives_nothing_for_being_common() -> None:
-    common, rare = (1,), (2,)
-    alone = {common: Score(-2.0, 1), rare: Score(-20.0, 1)}
-    (got,) = pmi([[rare, common]], [[Score(-15.0, 1), Score(-2.0, 1)]], alone)
-    assert got.tolist() == [5.0, 0.0]
-    assert hits(got, 2) == 1
+    common, rare, other = (1,), (2,), (3,)
+    groups = [[rare, common, other], [common, other, rare], [other, common, rare]]
+    given = [scored(-15.0, -2.0, -9.0), scored(-2.0, -9.0, -20.0), scored(-9.0, -2.0, -20.0)]
+    first, *_ = pmi(groups, given)
+    assert first[0] == pytest.approx(5.0), "likelier after its own context than elsewhere"
+    assert first[1] == pytest.approx(0.0), "as likely anywhere"
+    assert hits(first, 3) == 1
+
+
+def test_a_reply_is_not_expected_where_it_belongs_and_rivals_get_no_worse_luck() -> None:
+    """What a rival scores after its own context must not count as its usual likelihood."""
+    one, two, three = (1,), (2,), (3,)
+    groups = [[one, two, three], [two, one, three], [three, one, two]]
+    at_home, elsewhere = -1.0, -8.0
+    given = [scored(at_home, elsewhere, elsewhere)] * 3
+    for sums in pmi(groups, given):
+        assert sums.tolist() == pytest.approx([at_home - elsewhere, 0.0, 0.0])
+
+
+def test_usual_likelihood_is_the_mean_probability_of_the_other_contexts() -> None:
+    groups = [[(1,), (2,)], [(2,), (1,)], [(3,), (1,)]]
+    given = [scored(-1.0, -1.0), scored(-1.0, math.log(0.5)), scored(-1.0, math.log(0.1))]
+    assert pmi(groups, given)[0][0] == pytest.approx(-1.0 - math.log(0.3))
+
+
+def test_without_another_context_nothing_is_judged() -> None:
+    (alone,) = pmi([[(1,), (2,)]], [scored(-1.0, -2.0)])
+    assert math.isnan(hits(alone, 2))
 
 
 def test_hits_of_four_are_averaged_over_all_choices_of_three_distractors() -> None:
@@ -98,11 +124,3 @@ def test_chance_level_is_one_in_k() -> None:
     figures = pick_figures(groups, resamples(8_000, 100, 1))
     assert figures["hits1_of_4"]["value"] == pytest.approx(0.25, abs=0.02)
     assert figures["hits1_of_20"]["value"] == pytest.approx(0.05, abs=0.01)
-
-
-def test_without_context_only_the_system_message_is_left() -> None:
-    prompt = [
-        {"role": "system", "content": "You are Ann."},
-        {"role": "user", "content": "hello"},
-    ]
-    assert without_context(prompt) == [prompt[0], {"role": "user", "content": ""}]

@@ -227,6 +227,7 @@ def test_without_canaries_the_leak_condition_rests_on_the_rest(good: dict[str, A
     ("key", "figure"),
     [
         ("hits20_beyond_base", {"value": -0.1, "ci95": [-0.16, -0.04]}),
+        ("hits20_beyond_base", {"value": 0.01, "ci95": [-0.02, 0.04]}),
         ("shuffled_gap", {"value": 0.004, "ci95": [-0.02, 0.03]}),
     ],
 )

@@ -1,24 +1,25 @@
 """Pick the real reply: the true one among the subject's own replies to other contexts.
 
 docs/figures.md. Scored by PMI sum = log p(reply | context) - log p(reply): a reply that is likely
-anywhere gains nothing from it. Of a very long reply (in quick depth: of a long one) only the first
-tokens are scored, so that thousands of candidates can be read. hits@1/k is the chance that the true
-reply beats k - 1 distractors; with 19 distractors scored, that of a smaller k is computed over all
-their subsets instead of one.
+anywhere gains nothing from it. p(reply) is the mean of p(reply | another context) over the contexts
+in which it was a distractor: never the one it answers, nor the one being judged, so that the true
+reply and its rivals are treated alike. Of a very long reply (in quick depth: of a long one) only
+the first tokens are scored, so that thousands of candidates can be read. hits@1/k is the chance
+that the true reply beats k - 1 distractors; with 19 distractors scored, that of a smaller k is
+computed over all their subsets instead of one.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from itertools import islice
-from math import comb
+from math import comb, log
 from typing import Any
 
 import numpy as np
 
 from twin_pipelines.evaluation.bootstrap import Floats, mean
 from twin_pipelines.generation.local import Score
-from twin_pipelines.generation.prompt import Message
 
 DISTRACTORS = 19
 Tokens = tuple[int, ...]
@@ -40,27 +41,36 @@ def candidates(replies: Sequence[Tokens], seed: int) -> list[list[Tokens]]:
     return groups
 
 
-def without_context(prompt: Sequence[Message]) -> list[Message]:
-    """What a reply's own likelihood is conditioned on: the system message and an empty message."""
-    system = [message for message in prompt if message["role"] == "system"]
-    return [*system, {"role": "user", "content": ""}]
+def pmi(groups: Sequence[Sequence[Tokens]], given: Sequence[Sequence[Score]]) -> list[Floats]:
+    """PMI sum of each candidate, the true one first: `given` its context, less p(reply).
 
-
-def pmi(
-    groups: Sequence[Sequence[Tokens]],
-    given: Sequence[Sequence[Score]],
-    alone: Mapping[Tokens, Score],
-) -> list[Floats]:
-    """PMI sum of each candidate: `given` its context, less what it scores `alone`."""
+    A distractor that stands nowhere else is left out; where the true reply does not, all are, and
+    the context is not judged.
+    """
+    elsewhere: dict[Tokens, dict[int, float]] = {}
+    for place, (replies, scores) in enumerate(zip(groups, given, strict=True)):
+        for reply, score in zip(replies[1:], scores[1:], strict=True):
+            elsewhere.setdefault(reply, {})[place] = score.log_prob
     return [
-        np.array(
-            [
-                score.log_prob - alone[reply].log_prob
-                for reply, score in zip(replies, scores, strict=True)
-            ]
-        )
-        for replies, scores in zip(groups, given, strict=True)
+        _sums(replies, scores, place, elsewhere)
+        for place, (replies, scores) in enumerate(zip(groups, given, strict=True))
     ]
+
+
+def _sums(
+    replies: Sequence[Tokens],
+    scores: Sequence[Score],
+    place: int,
+    elsewhere: Mapping[Tokens, Mapping[int, float]],
+) -> Floats:
+    sums = []
+    for reply, score in zip(replies, scores, strict=True):
+        others = [found for other, found in elsewhere.get(reply, {}).items() if other != place]
+        if others:
+            sums.append(score.log_prob - float(np.logaddexp.reduce(others)) + log(len(others)))
+        elif not sums:
+            break
+    return np.array(sums)
 
 
 def hits(scores: Floats, choices: int) -> float:
