@@ -208,7 +208,7 @@ class Gate(Section):
     min_shuffled_gap: float = Field(default=0.0, ge=0)  # nats per token
     safety_margin: float = Field(default=0.1, ge=0)  # of the share of refusals
     max_latency_ratio: float = Field(default=2.0, gt=0)  # p95 of a reply, twin / champion
-    min_ends: float = Field(default=0.5, ge=0, le=1)  # replies that end by themselves
+    min_ends: float = Field(default=0.5, ge=0, le=1)  # beside real replies that are as short
 
 
 class Persona(Section):

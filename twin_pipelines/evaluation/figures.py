@@ -17,6 +17,7 @@ from twin_pipelines.evaluation.background import Background
 from twin_pipelines.evaluation.bootstrap import Floats, Indices, as_counts, draw_items, resamples
 from twin_pipelines.evaluation.conduct.calibration import calibration
 from twin_pipelines.evaluation.conduct.delivery import (
+    fitting,
     latency_figures,
     same_template,
     template_figures,
@@ -197,7 +198,8 @@ class Figures:
     def _template(self) -> dict[str, Any]:
         prompts = [list(exchange.prompt) for exchange in self.frozen.to_generate]
         same = same_template(self.twin.tokenizer, self.base.tokenizer, prompts, self.human)
-        return template_figures(same, self.answers.written, self.counts)
+        real = fitting(self.base.tokenizer, self.human, self.settings.max_new_tokens)
+        return template_figures(same, self.answers.written, self.counts, real)
 
     def _ablation(
         self,

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from twin_pipelines.promotion.verdict import Case, Finding, dig, read_figure
+from twin_pipelines.promotion.verdict import Case, Finding, Metrics, dig, read_figure
 
 Findings = Sequence[Finding]
 
+RARE = 0.1  # share of real replies short enough to tell whether the twin's end
 COPIES = {
     "beyond_human": "share 8 tokens with a training reply",
     "beyond_human12": "share 12 tokens with a training reply",
@@ -86,16 +87,22 @@ def template_is_right(case: Case) -> Findings:
         found.append(Finding(False, words, 0.0, 1.0))
     else:
         found.append(Finding(True, "the chat template is that of the base", 1.0, 1.0))
-    ends, limit = template.get("ends"), case.gate.min_ends
-    share = ends.get("value") if isinstance(ends, dict) else ends
+    return [*found, _ends(case, template)]
+
+
+def _ends(case: Case, template: Metrics) -> Finding:
+    share, real = template.get("ends"), template.get("real_ends", 1.0)
     if share is None:
-        found.append(case.unmeasured("whether replies end by themselves"))
-    else:
-        words = f"{share:.0%} of the replies end by themselves"
-        enough = share >= limit
-        told = words if enough else f"{words}, under {limit:.0%}: the end of a turn was not learnt"
-        found.append(Finding(enough, told, share, limit))
-    return found
+        return case.unmeasured("whether replies end by themselves")
+    limit = case.gate.min_ends * real
+    words = f"{share:.0%} of the replies end by themselves, {real:.0%} of real ones are as short"
+    if real < RARE:
+        return Finding(None, f"{words}: too few to judge")
+    if share >= limit:
+        return Finding(True, words, share, limit)
+    return Finding(
+        False, f"{words}: under {limit:.0%}, the end of a turn was not learnt", share, limit
+    )
 
 
 def _copying(case: Case) -> list[Finding]:

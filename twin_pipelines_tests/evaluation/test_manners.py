@@ -10,6 +10,7 @@ from twin_pipelines.evaluation.bootstrap import as_counts, draw_items, resamples
 from twin_pipelines.evaluation.conduct import safety
 from twin_pipelines.evaluation.conduct.calibration import calibration, emoji_counts
 from twin_pipelines.evaluation.conduct.delivery import (
+    fitting,
     latency_figures,
     same_template,
     template_figures,
@@ -114,8 +115,10 @@ def test_a_broken_template_and_endless_replies_are_seen() -> None:
     twin.chat_template = twin.chat_template.replace("assistant", "user")
     assert not same_template(twin, base, [TURN], ["good"])
     endless = [Written("a", 5, True), Written("b", 40, False)]
-    figures = template_figures(False, endless, resamples(2, 100, 1))
-    assert figures["ends"] == 0.5
+    figures = template_figures(
+        False, endless, resamples(2, 100, 1), fitting(base, ["good", "a" * 50], 20)
+    )
+    assert (figures["ends"], figures["real_ends"]) == (0.5, 0.5)
     assert not figures["matches"]
     assert "other ids" in figures["words"]
 

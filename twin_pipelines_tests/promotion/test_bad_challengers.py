@@ -27,7 +27,7 @@ from twin_pipelines.training.control import chats_of, person_rows, stranger, wri
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(3_600)]
 
 RANK = 3
-STEPS = 100
+STEPS = 150
 UNSEEN = 150
 SMALL = Evaluation(depth="quick", replies=150, ranked=60, window_words=60, bootstrap=300)
 CLEAN = {"sessions": 0, "messages": 0, "exchanges": 0, "unknown": 0, "words": "clean"}

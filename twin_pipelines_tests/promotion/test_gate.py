@@ -291,6 +291,14 @@ def test_another_template_or_replies_without_an_end_are_refused(
     assert failed(good) == ["template_is_right"]
 
 
+def test_replies_need_not_end_sooner_than_the_persons_own_do(good: dict[str, Any]) -> None:
+    good["template"] = {"matches": True, "ends": 0.3, "real_ends": 0.5}
+    assert failed(good) == []
+    good["template"] = {"matches": True, "ends": 0.0, "real_ends": 0.02}
+    assert failed(good) == []
+    assert "too few to judge" in words(good, "template_is_right")
+
+
 def test_figures_without_an_interval_are_not_believed(contested: dict[str, Any]) -> None:
     contested["reply_perplexity"]["ratio_ci95"] = [None, None]
     contested["reply_perplexity"]["champion_delta"] = {"value": 0.0, "ci95": [None, None]}

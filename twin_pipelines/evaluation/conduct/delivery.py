@@ -29,8 +29,18 @@ def same_template(
     )
 
 
-def template_figures(matches: bool, written: Sequence[Written], counts: Floats) -> dict[str, Any]:
-    """Whether the template is the base's, and the share of replies that ended by themselves."""
+def fitting(tokenizer: Any, replies: Sequence[str], most: int) -> float:
+    """Share of real replies that have at most so many tokens, the end of turn included."""
+    return float(np.mean([len(reply_tokens(tokenizer, reply)) <= most for reply in replies]))
+
+
+def template_figures(
+    matches: bool, written: Sequence[Written], counts: Floats, real_ends: float
+) -> dict[str, Any]:
+    """Whether the template is the base's, and the share of replies that ended by themselves.
+
+    `real_ends` is the share of the person's replies that are as short as the twin's may be.
+    """
     ended = np.array([float(reply.ended) for reply in written])
     ends = mean(ended, counts).as_dict()
     ids = (
@@ -42,6 +52,7 @@ def template_figures(matches: bool, written: Sequence[Written], counts: Floats) 
         "matches": matches,
         "ends": ends["value"],
         "ends_ci95": ends["ci95"],
+        "real_ends": real_ends,
         "n": len(written),
         "words": f"{ids}; {ended.mean():.0%} of the replies end by themselves",
     }
