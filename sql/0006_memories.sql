@@ -159,3 +159,24 @@ comment on column memory_embeddings.memory_id is 'The memory.';
 comment on column memory_embeddings.model is 'Model reference and the first digits of its hash.';
 comment on column memory_embeddings.content_hash is 'md5 of the content that was embedded; a change is embedded again.';
 comment on column memory_embeddings.embedding is 'Unit-length vector in half precision.';
+
+create table memory_words (
+    memory_id    uuid primary key references memories (memory_id) on delete cascade,
+    content_hash text not null,
+    words        tsvector not null,
+    length       int not null
+);
+create index memory_words_words on memory_words using gin (words);
+comment on table memory_words is 'The words a memory is found by: stems, and of Thai the words of the dictionary.';
+comment on column memory_words.memory_id is 'The memory.';
+comment on column memory_words.content_hash is 'md5 of the content they were taken from; a change is indexed again.';
+comment on column memory_words.words is 'Each word once, without positions.';
+comment on column memory_words.length is 'How many different words.';
+
+create table consolidated_speakers (
+    about       text primary key,
+    fingerprint text not null
+);
+comment on table consolidated_speakers is 'What consolidation has seen of each speaker, so that only what changed is looked at again.';
+comment on column consolidated_speakers.about is 'The speaker, as in memories.';
+comment on column consolidated_speakers.fingerprint is 'Hash of all they said of themselves and of the settings.';

@@ -1,15 +1,16 @@
 -- Who the subject is: how they write, what they like, and the page of the prompt made of it.
 
 create table writing_style (
-    partner     text not null,
-    period      text not null,
-    feature     text not null,
-    value       double precision not null,
-    background  double precision,
-    distinction double precision,
-    n           int not null,
-    examples    text[] not null default '{}',
-    message_ids uuid[] not null default '{}',
+    partner       text not null,
+    period        text not null,
+    feature       text not null,
+    value         double precision not null,
+    background    double precision,
+    distinction   double precision,
+    partner_value double precision,
+    n             int not null,
+    examples      text[] not null default '{}',
+    message_ids   uuid[] not null default '{}',
     primary key (partner, period, feature)
 );
 comment on table writing_style is 'Measured habits of writing, of the subject as a whole, by partner and by time.';
@@ -19,6 +20,7 @@ comment on column writing_style.feature is 'Name of the habit, as in persona.sty
 comment on column writing_style.value is 'Its value in the unit the feature names.';
 comment on column writing_style.background is 'Mean of other people; null without a background.';
 comment on column writing_style.distinction is 'Distance from other people in their standard deviations; null without a background.';
+comment on column writing_style.partner_value is 'The partner''s own value; with everybody: the mean over partners.';
 comment on column writing_style.n is 'Turns it was measured on.';
 comment on column writing_style.examples is 'Some turns that show it.';
 comment on column writing_style.message_ids is 'raw_messages.id of the examples.';
@@ -102,6 +104,7 @@ comment on column preferences.message_ids is 'raw_messages.id of every message t
 
 create table traits (
     trait       text primary key,
+    kind        text not null check (kind in ('big five', 'value')),
     value       double precision not null,
     low         double precision not null,
     high        double precision not null,
@@ -112,6 +115,7 @@ create table traits (
 );
 comment on table traits is 'Big Five and values as tendencies of the written words; never a diagnosis.';
 comment on column traits.trait is 'Name of the trait or value.';
+comment on column traits.kind is 'big five, or value (basic values after Schwartz).';
 comment on column traits.value is 'Standing among other people, in their standard deviations.';
 comment on column traits.low is 'Lower end of the 95 % interval.';
 comment on column traits.high is 'Upper end of the 95 % interval.';
@@ -132,12 +136,13 @@ create table core_identities (
     made_at     timestamptz not null default clock_timestamp(),
     message_ids uuid[] not null
 );
+create index core_identities_messages on core_identities using gin (message_ids);
 comment on table core_identities is 'Versions of the persona page; the latest is the one in use.';
 comment on column core_identities.version is 'Counter.';
 comment on column core_identities.speaker is 'Whose.';
-comment on column core_identities.document is 'Sections and lines, each with its source: generated, hand-written or edited.';
+comment on column core_identities.document is 'Sections and lines, each with its source (generated, hand-written or edited), and what the owner took out.';
 comment on column core_identities.content is 'The page as the prompt holds it.';
-comment on column core_identities.short_form is 'A few words of it, for small models and for training.';
+comment on column core_identities.short_form is 'A few words of it, for small models.';
 comment on column core_identities.tokens is 'Estimated length of the content in tokens.';
 comment on column core_identities.edited is 'Whether the owner changed anything of it.';
 comment on column core_identities.inputs_hash is 'Of everything it was made from; the same makes no new version.';

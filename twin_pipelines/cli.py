@@ -13,6 +13,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from twin_pipelines.commands.memory_cli import app as memory_app
 from twin_pipelines.settings import TwinError, load_settings
 
 app = typer.Typer(
@@ -25,6 +26,9 @@ bench_app = typer.Typer(help="Measure, beside a baseline in the same run.", no_a
 app.add_typer(bench_app, name="bench")
 dataset_app = typer.Typer(help="What the twin is taught.", no_args_is_help=True)
 app.add_typer(dataset_app, name="dataset")
+app.add_typer(memory_app, name="memory")
+persona_app = typer.Typer(help="Who the twin is told it is.", no_args_is_help=True)
+app.add_typer(persona_app, name="persona")
 
 console = Console()
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for a machine.")]
@@ -265,6 +269,30 @@ def base_replies(
     console.print(f"Wrote {path}; materialise preference_pairs to use it.", soft_wrap=True)
 
 
+@persona_app.command(name="show")
+def persona_show(as_json: Json = False) -> None:
+    """Print the persona page in use: facts, style rules, words never said."""
+    from twin_pipelines.commands.persona import show, shown
+
+    found = shown(load_settings())
+    if as_json:
+        typer.echo(json.dumps(found, indent=2, ensure_ascii=False, default=str))
+    else:
+        show(found, console)
+
+
+@persona_app.command(name="edit")
+def persona_edit(
+    file: Annotated[
+        Path | None, typer.Option(help="The page as it shall be, instead of opening $EDITOR.")
+    ] = None,
+) -> None:
+    """Change the persona page; what you change stays when it is made anew."""
+    from twin_pipelines.commands.persona import edit
+
+    edit(load_settings(), file, console)
+
+
 @bench_app.command()
 def ingest(
     messages: Annotated[int, typer.Option(min=1_000, help="How many to make up.")] = 200_000,
@@ -294,6 +322,18 @@ def training(
     typer.echo(json.dumps(result, indent=2)) if as_json else console.print_json(data=result)
 
 
+@bench_app.command("memory")
+def bench_memory(
+    messages: Annotated[int, typer.Option(min=1_000, help="Messages of the history.")] = 100_000,
+    as_json: Json = False,
+) -> None:
+    """Extract and consolidate the memories of a history, then of one more day."""
+    from twin_pipelines.commands.bench_memory import memory as run
+
+    result = run(messages)
+    typer.echo(json.dumps(result, indent=2)) if as_json else console.print_json(data=result)
+
+
 @bench_app.command()
 def subjects(
     ranks: Annotated[
@@ -306,6 +346,18 @@ def subjects(
     from twin_pipelines.commands.bench_subjects import subjects as run
 
     result = run(load_settings(), _ranks(ranks), seeds)
+    typer.echo(json.dumps(result, indent=2)) if as_json else console.print_json(data=result)
+
+
+@bench_app.command()
+def style(
+    words: Annotated[int, typer.Option(min=100, help="How many a person is known by.")] = 500,
+    as_json: Json = False,
+) -> None:
+    """Whether people are known by their habits of writing, on chats never seen: ranks 1 to 10."""
+    from twin_pipelines.commands.bench_style import style as run
+
+    result = run(words)
     typer.echo(json.dumps(result, indent=2)) if as_json else console.print_json(data=result)
 
 

@@ -17,6 +17,8 @@ from twin_pipelines.instruct import assets as instruct
 from twin_pipelines.instruct import checks as instruct_checks
 from twin_pipelines.memory import assets as memory
 from twin_pipelines.memory import checks as memory_checks
+from twin_pipelines.persona import assets as persona
+from twin_pipelines.persona import checks as persona_checks
 from twin_pipelines.promotion import assets as promotion
 from twin_pipelines.promotion import checks as promotion_checks
 from twin_pipelines.sources import assets as sources
@@ -30,6 +32,7 @@ ROOMS = [
     (sources, sources_checks),
     (features, features_checks),
     (embeddings, embeddings_checks),
+    (persona, persona_checks),
     (memory, memory_checks),
     (instruct, instruct_checks),
     (training, training_checks),
@@ -43,9 +46,9 @@ defs = dg.Definitions(
     asset_checks=[
         check for _, room in ROOMS for check in dg.load_asset_checks_from_modules([room])
     ],
-    jobs=[jobs.daily_refresh, jobs.train_and_promote, jobs.export_model],
+    jobs=[jobs.daily_refresh, jobs.remember, jobs.train_and_promote, jobs.export_model],
     schedules=[schedules.daily_schedule],
-    sensors=[sensors.retrain_when_due],
+    sensors=[sensors.remember_what_is_new, sensors.retrain_when_due],
     resources={
         "twin": TwinResource(),
         "tracking": MlflowTracking(),

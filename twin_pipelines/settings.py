@@ -125,7 +125,7 @@ class Dataset(Section):
     max_same_reply: int = Field(default=5, ge=1)  # in train; "haha" and "Hahahaa!!" are the same
     max_train: int | None = Field(default=None, ge=200)  # most pairs of train, all strata covered
     rehearsal_share: float = Field(default=0.0, ge=0, le=1)  # strangers' chat for a pair of train
-    system_prompt: str = "You are {name}. Reply as {name} would in this chat."
+    system_prompt: str = "You are {name}. Reply as {name} would in this chat."  # or {identity}
 
 
 class Training(Section):
@@ -222,12 +222,12 @@ class ImportanceWeights(Section):
     """What importance is made of, see `memory.importance`; only their proportions count."""
 
     emotion: float = Field(default=0.10, ge=0)
-    novelty: float = Field(default=0.10, ge=0)
-    self_reference: float = Field(default=0.25, ge=0)
-    repetition: float = Field(default=0.25, ge=0)
+    novelty: float = Field(default=0.05, ge=0)
+    self_reference: float = Field(default=0.40, ge=0)
+    repetition: float = Field(default=0.15, ge=0)
     specificity: float = Field(default=0.10, ge=0)
-    partner_reaction: float = Field(default=0.10, ge=0)
-    explicit: float = Field(default=0.10, ge=0)
+    partner_reaction: float = Field(default=0.05, ge=0)
+    explicit: float = Field(default=0.30, ge=0)
 
 
 class MemoryTable(Section):
@@ -241,12 +241,12 @@ class MemoryTable(Section):
 
 
 class Memory(Section):
-    core_threshold: float = Field(default=0.55, ge=0, le=1)
+    core_threshold: float = Field(default=0.45, ge=0, le=1)
     core_sessions: int = Field(default=2, ge=1)  # distinct sessions a core memory must come from
     core_limit: int = Field(default=100, ge=1)
     weights: ImportanceWeights = ImportanceWeights()
     imports: tuple[MemoryTable, ...] = ()
-    half_life_days: float = Field(default=90.0, gt=0)  # of a memory of middling importance
+    half_life_days: float = Field(default=180.0, gt=0)  # of a memory of importance 0.5
     forget_below: float = Field(default=0.05, ge=0, lt=1)  # retention under which it is archived
     short_term_hours: float = Field(default=24.0, gt=0)  # how long a session stays in mind
     dreams: int = Field(default=3, ge=0)  # new ones a reflection, at most
@@ -268,6 +268,7 @@ class Serving(Section):
     port: int = Field(default=8765, ge=0, le=65_535)  # 0: any free one
     context_tokens: int = Field(default=1_024, ge=64)  # of a rendered conversation
     memory_tokens: int = Field(default=192, ge=0)  # of them for core memories; 0: none
+    persona_page: bool = False  # the whole core identity in every prompt, for larger models
     max_new_tokens: int = Field(default=256, ge=1)  # the most a request may ask for
     temperature: float = Field(default=0.8, ge=0, le=2)  # where a request says nothing
     top_p: float = Field(default=0.95, gt=0, le=1)
@@ -373,6 +374,10 @@ class TwinSettings(BaseSettings):
     @property
     def evaluations_dir(self) -> Path:
         return self.home / "evaluations"
+
+    @property
+    def persona_dir(self) -> Path:
+        return self.home / "persona"
 
     @property
     def serving_dir(self) -> Path:

@@ -20,7 +20,7 @@ def turns_of(sessions: Sequence[Sequence[tuple[str, str]]]) -> pl.DataFrame:
     rows = []
     for number, session in enumerate(sessions):
         for place, (speaker, text) in enumerate(session):
-            said = datetime(2018, 5, 1 + number, 12, place, tzinfo=UTC)
+            said = datetime(2018, 5, 1, 12, place, tzinfo=UTC) + timedelta(days=number)
             name = f"{number}/{place}"
             raw = str(uuid.UUID(hashlib.md5(f"made\x1f{name}".encode()).hexdigest()))
             SOURCE_IDS[raw] = name

@@ -66,6 +66,7 @@ def test_partitioned_assets_backfill_any_range_as_one_run(defs: dg.Definitions) 
         "raw_conversations",
         "cleaned_messages",
         "message_embeddings",
+        "episodic_memories",
         "instruct_pairs",
     }
     for key in daily:

@@ -1,4 +1,4 @@
-"""The jobs of the graph: the daily half, by day, the release half, over all of it, the export."""
+"""The jobs of the graph: what is derived by day, what is remembered, the release, the export."""
 
 from __future__ import annotations
 
@@ -9,16 +9,29 @@ from twin_pipelines.foundation.partitions import DAILY
 daily_refresh = dg.define_asset_job(
     "daily_refresh",
     selection=dg.AssetSelection.assets(
-        "raw_conversations", "cleaned_messages", "message_embeddings", "instruct_pairs"
+        "raw_conversations",
+        "cleaned_messages",
+        "message_embeddings",
+        "episodic_memories",
+        "instruct_pairs",
     ),
     partitions_def=DAILY,
     description="Messages of a day, or of any range of days as one run: raw to paired.",
 )
 
+remember = dg.define_asset_job(
+    "remember",
+    selection=(
+        dg.AssetSelection.groups("persona", "memory")
+        - dg.AssetSelection.assets("episodic_memories")
+        | dg.AssetSelection.assets("core_memories")
+    ),
+    description="Persona and memories over the whole history; no training, so any night will do.",
+)
+
 train_and_promote = dg.define_asset_job(
     "train_and_promote",
     selection=dg.AssetSelection.assets(
-        "core_candidates",
         "instruct_dataset",
         "preference_pairs",
         "lora_adapter",

@@ -1,4 +1,4 @@
-"""Sensors for facts from outside the graph: one, that decides when to train again."""
+"""Sensors: new days are remembered at once, and the twin is trained again when that is due."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import psycopg
 
 from twin_pipelines.automation import store
 from twin_pipelines.automation.drift import Drift, drift
-from twin_pipelines.automation.jobs import train_and_promote
+from twin_pipelines.automation.jobs import daily_refresh, remember, train_and_promote
 from twin_pipelines.automation.triggers import Facts, decide
 from twin_pipelines.foundation.resources import TwinResource
 from twin_pipelines.instruct import store as instruct
@@ -25,6 +25,18 @@ UNFINISHED = [
     dg.DagsterRunStatus.STARTING,
     dg.DagsterRunStatus.STARTED,
 ]
+
+
+@dg.run_status_sensor(
+    run_status=dg.DagsterRunStatus.SUCCESS,
+    monitored_jobs=[daily_refresh],
+    request_job=remember,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Once days were derived, brings memories and persona up to date.",
+)
+def remember_what_is_new(context: dg.RunStatusSensorContext) -> dg.RunRequest:
+    """One run of `remember` for each run of the daily half, however many days it held."""
+    return dg.RunRequest(run_key=context.dagster_run.run_id)
 
 
 @dg.sensor(

@@ -22,7 +22,7 @@ def demo(rank: int | None, speaker: str, console: Console, *, full: bool = False
 
     Unless it is `full`, training is short and what takes another person's twin is not measured.
 
-    Returns True when both halves of the graph ran through; a challenger that the gate refuses is
+    Returns True when the whole graph ran through; a challenger that the gate refuses is
     a run through as well: the scoreboard says why. Raises TwinError when this state folder already
     holds somebody's own history.
     """
@@ -31,11 +31,8 @@ def demo(rank: int | None, speaker: str, console: Console, *, full: bool = False
     with runs.open_twin(settings) as (instance, databases):
         first, last = settings.history_span()
         assert last is not None, "the demo's only source is a finished archive"
-        console.print(f"[bold]Daily half[/bold], {first} to {last} as one run")
-        daily = runs.refresh(instance, first, last, console)
-        if not daily.success:
-            raise TwinError(f"The daily half failed: {'; '.join(daily.failures)}.")
-        console.print("[bold]Release half[/bold]")
+        runs.refresh(instance, first, last, console)
+        console.print("[bold]Training, evaluation, release[/bold]")
         release = runs.train(instance, console, "demo")
         status = collect(settings, instance, databases)
     console.print(scoreboard(status))

@@ -12,6 +12,8 @@ from typing import Any
 import dagster as dg
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from twin_pipelines.commands.report_memory import memory_page
+from twin_pipelines.commands.report_persona import persona_page
 from twin_pipelines.commands.status import Status, collect
 from twin_pipelines.evaluation import scorecard
 from twin_pipelines.evaluation import store as evaluations
@@ -39,6 +41,8 @@ def write_report(
         memories = promotion.core_memories(connection).to_dicts()
         excluded = instruct.counts(connection).excluded
         voice = evaluations.one_voice(connection)
+        persona = persona_page(connection, settings)
+        memory = memory_page(connection, settings)
     folder = settings.home / evaluation.path if evaluation else None
     page = _environment().get_template("report.html.j2")
     text = page.render(
@@ -52,6 +56,8 @@ def write_report(
         plots=_plots(folder, settings.home / adapter.path if adapter else None),
         samples=_samples(folder),
         memories=memories,
+        persona=persona,
+        memory=memory,
     )
     target = output or settings.home / "report.html"
     target.parent.mkdir(parents=True, exist_ok=True)

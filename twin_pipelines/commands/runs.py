@@ -1,4 +1,4 @@
-"""Runs started from the command line: the daily half over a range of days, and the release half."""
+"""Runs started from the command line: days derived and remembered, and the release half."""
 
 from __future__ import annotations
 
@@ -18,11 +18,12 @@ from rich.table import Table
 from twin_pipelines.foundation.database import Databases, connect
 from twin_pipelines.foundation.instance import RunOutcome, open_instance, run_job
 from twin_pipelines.foundation.models import resolve_model
-from twin_pipelines.settings import TwinSettings
+from twin_pipelines.settings import TwinError, TwinSettings
 from twin_pipelines.sources.landing import open_history
 from twin_pipelines.training.presets import plan_table, plan_training
 
 DAILY_JOB = "daily_refresh"
+MEMORY_JOB = "remember"
 RELEASE_JOB = "train_and_promote"
 
 
@@ -99,9 +100,19 @@ def open_twin(settings: TwinSettings) -> Iterator[tuple[dg.DagsterInstance, Data
         yield instance, databases
 
 
-def refresh(instance: dg.DagsterInstance, first: date, last: date, console: Console) -> RunOutcome:
-    """Materialise the daily half for these days, as one run."""
-    return _run(instance, DAILY_JOB, console, (first.isoformat(), last.isoformat()))
+def refresh(instance: dg.DagsterInstance, first: date, last: date, console: Console) -> None:
+    """Materialise the daily half for these days, as one run, then memories and persona.
+
+    Raises TwinError with what failed.
+    """
+    console.print(f"[bold]By day[/bold], {first} to {last} as one run")
+    daily = _run(instance, DAILY_JOB, console, (first.isoformat(), last.isoformat()))
+    if not daily.success:
+        raise TwinError(f"The daily half failed: {'; '.join(daily.failures)}.")
+    console.print("[bold]Memory and persona[/bold]")
+    remembered = _run(instance, MEMORY_JOB, console, None)
+    if not remembered.success:
+        raise TwinError(f"Remembering failed: {'; '.join(remembered.failures)}.")
 
 
 def train(instance: dg.DagsterInstance, console: Console, reason: str) -> RunOutcome:

@@ -7,12 +7,20 @@ from the environment only and is never shown.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from twin_pipelines.settings import Llm, TwinError
 
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+Form = TypeVar("Form", bound="BaseModel")
+
 KEY = "TWIN_LLM_API_KEY"
+_OBJECT = re.compile(r"\{.*\}", re.DOTALL)
+_AGAIN = "Answer again, with one JSON object of the agreed form only. What was wrong:"
 NO_KEY = "none"  # a local server asks for none, and the client insists on one
 
 
@@ -84,6 +92,37 @@ class Endpoint:
             f"What {self.url} sent is not the answer of a chat model; let llm.url name an "
             "OpenAI-compatible endpoint, which often ends in /v1."
         )
+
+
+def complete_json(
+    endpoint: Endpoint,
+    messages: Sequence[dict[str, str]],
+    form: type[Form],
+    *,
+    tries: int = 2,
+    max_tokens: int = 1_024,
+) -> Form | None:
+    """The model's answer as a `form` (pydantic), whatever it wrote around it; None: none was right.
+
+    A wrong answer is asked for once more, with what was wrong about it, up to `tries` times in all.
+    Raises TwinError as `Endpoint.complete` does.
+    """
+    from pydantic import ValidationError
+
+    asked = list(messages)
+    for _ in range(tries):
+        answer = endpoint.complete(asked, max_tokens=max_tokens)
+        found = _OBJECT.search(answer)
+        try:
+            return form.model_validate_json(found.group() if found else "")
+        except ValidationError as error:
+            wrong = "; ".join(str(one["msg"]) for one in error.errors()[:3])
+            asked = [
+                *messages,
+                {"role": "assistant", "content": answer},
+                {"role": "user", "content": f"{_AGAIN} {wrong}"},
+            ]
+    return None
 
 
 def open_endpoint(settings: Llm) -> Endpoint | None:

@@ -8,18 +8,21 @@ from functools import lru_cache
 from typing import Any
 
 _RUN = re.compile(r"[\u0e00-\u0e7f]+|[^\W_\u0e00-\u0e7f](?:['’]?[^\W_\u0e00-\u0e7f])*")
+_STRETCHED = re.compile(r"([\u0e01-\u0e4d])\1{2,}")
 _LETTERS = re.compile(r"[\u0e01-\u0e2e\u0e30-\u0e4e]")
 
 
 def words_of(text: str) -> list[str]:
     """Words in order, lower case, with apostrophes ("don't"); without punctuation and emoji.
 
-    Thai by the dictionary (pythainlp's newmm); digits count as words, Thai signs alone do not.
+    Thai by the dictionary (pythainlp's newmm), stretched letters taken once ("มากกกก" is "มาก");
+    digits count as words, Thai signs alone do not.
     """
     found: list[str] = []
     for run in _RUN.findall(text.lower().replace("’", "'")):
         if "\u0e00" <= run[0] <= "\u0e7f":
-            found += [word for word in _segment(run) if _LETTERS.search(word)]
+            segments = _segment(_STRETCHED.sub(r"\1", run))
+            found += [word for word in segments if _LETTERS.search(word)]
         else:
             found.append(run)
     return found

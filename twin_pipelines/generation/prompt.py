@@ -13,6 +13,7 @@ from typing import Any
 from twin_pipelines.settings import TwinError, TwinSettings
 
 Message = dict[str, str]
+IDENTITY = "{identity}"  # in dataset.system_prompt: the short form of the core identity
 MEMORIES_HEAD = "What you have said before:"
 _PROBE = "\u2042probe\u2042"
 _MARK = re.compile(r"<[^<>\s]+>|\[/?[A-Z][A-Z_]*\]")  # what templates write around messages
@@ -22,9 +23,10 @@ _NO_CLOCK = f"{{%- macro strftime_now(format) -%}}{_TODAY}{{%- endmacro -%}}"
 _NOBODY_ASKED = "..."  # where a template insists that the user speaks first
 
 
-def system_prompt(settings: TwinSettings, name: str) -> str:
-    """The system prompt of the subject called `name`."""
-    return settings.dataset.system_prompt.replace("{name}", name)
+def system_prompt(settings: TwinSettings, name: str, identity: str = "") -> str:
+    """The system prompt of the subject called `name`, who is the `identity` in a few words."""
+    prompt = settings.dataset.system_prompt.replace("{name}", name)
+    return prompt.replace(IDENTITY, identity).strip() if IDENTITY in prompt else prompt
 
 
 def chat_messages(system: str, context: Sequence[Message], input: str) -> list[Message]:

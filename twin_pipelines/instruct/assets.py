@@ -1,5 +1,7 @@
 """The Dagster door of the room: turns become pairs, day by day; pairs become frozen datasets."""
 
+from datetime import datetime
+from functools import partial
 from typing import Any
 
 import dagster as dg
@@ -7,7 +9,8 @@ import polars as pl
 import psycopg
 
 from twin_pipelines.features.refresh import slices
-from twin_pipelines.features.store import load_session_turns, raw_volume
+from twin_pipelines.features.store import load_session_turns, load_turns, raw_volume
+from twin_pipelines.foundation.days import DayRange
 from twin_pipelines.foundation.partitions import DAILY, WITH_EVE, day_range
 from twin_pipelines.foundation.resources import TwinResource
 from twin_pipelines.instruct import store
@@ -30,8 +33,11 @@ from twin_pipelines.instruct.preferences import (
     write_preferences,
 )
 from twin_pipelines.instruct.quality import QUALITY_PARTS
-from twin_pipelines.settings import TwinError
+from twin_pipelines.persona.identity.compose import identity_until
+from twin_pipelines.persona.identity.store import latest_identity
+from twin_pipelines.settings import TwinError, TwinSettings
 from twin_pipelines.sources.chitchat import background_exchanges
+from twin_pipelines.sources.store import counts as source_counts
 from twin_pipelines.sources.store import source_rows, subject
 
 STRANGERS = 4_000  # exchanges among which another person's reply is sought
@@ -98,6 +104,7 @@ def instruct_dataset(context: dg.AssetExecutionContext, twin: TwinResource) -> d
             name=who.name,
             provenance=Provenance(reasons, _consents(connection)),
             outlook=pairs_outlook(connection, twin.settings),
+            identity=partial(_identity, connection, twin.settings),
         )
         draft = frozen.draft
         sizes = {split: draft.count(split) for split in SPLITS}
@@ -187,6 +194,21 @@ def _preference_examples(rows: list[dict[str, Any]]) -> str:
 
 def _consents(connection: psycopg.Connection) -> list[tuple[str, str]]:
     return [(row["source"], row["granted"]) for row in source_rows(connection) if row["messages"]]
+
+
+def _identity(connection: psycopg.Connection, settings: TwinSettings, until: datetime) -> str:
+    """Who the subject is, from nothing but what was written up to the end of train."""
+    who, first = subject(connection), source_counts(connection).first_day
+    stored = latest_identity(connection, who.speaker)
+    turns = load_turns(connection, DayRange(first or until.date(), until.date()))
+    return identity_until(
+        turns,
+        until,
+        speaker=who.speaker,
+        names=[who.name],
+        edited=stored.page if stored else None,
+        most_tokens=settings.persona.short_tokens,
+    )
 
 
 def _pair_metadata(pairs: pl.DataFrame) -> dict[str, Any]:

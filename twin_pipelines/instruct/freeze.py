@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import polars as pl
 
 from twin_pipelines.foundation.llm import open_endpoint
-from twin_pipelines.generation.prompt import system_prompt
+from twin_pipelines.generation.prompt import IDENTITY, system_prompt
 from twin_pipelines.instruct.balance import coverage, with_facets
 from twin_pipelines.instruct.canaries import canaries, canary_rows
 from twin_pipelines.instruct.card import Provenance, dataset_card
@@ -60,17 +62,21 @@ def freeze_dataset(
     name: str,
     provenance: Provenance,
     outlook: Outlook,
+    identity: Callable[[datetime], str],
 ) -> Frozen:
     """Split and purge usable pairs (`pairs.PAIR_SCHEMA`) and write them as a dataset folder.
 
-    `excluded` are the pairs that are not usable, for the report of what was left out. Raises
-    TwinError where the history is too short for three splits.
+    `excluded` are the pairs that are not usable, for the report of what was left out. `identity`
+    says who the subject is from what was written up to a moment, and is asked for the end of train
+    where the system prompt holds `{identity}`. Raises TwinError where the history is too short for
+    three splits.
     """
     endpoint = open_endpoint(settings.llm)
     refine = Refinement(endpoint, settings.datasets_dir) if endpoint else None
     draft = draft_dataset(pairs, settings.dataset, refine)
     refined = f"{refine.rated} by {refine.model}, {refine.unrated} unanswered" if refine else ""
-    system = system_prompt(settings, name)
+    asked = IDENTITY in settings.dataset.system_prompt
+    system = system_prompt(settings, name, identity(draft.train_until) if asked else "")
     rows = {
         split: chat_rows(draft.pairs.filter(pl.col("split") == split), system) for split in SPLITS
     }

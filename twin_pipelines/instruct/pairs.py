@@ -16,7 +16,7 @@ from typing import Any
 
 import polars as pl
 
-from twin_pipelines.instruct.budget import estimated_tokens
+from twin_pipelines.foundation.budget import estimated_tokens
 from twin_pipelines.instruct.exclusions import with_exclusions
 from twin_pipelines.instruct.people import NameMask, has_contact, pseudonym, without_contact
 from twin_pipelines.instruct.quality import QUALITY_PARTS, with_quality

@@ -9,7 +9,7 @@ import polars as pl
 import psycopg
 
 from twin_pipelines.foundation.database import copy_frame, fetch_frame
-from twin_pipelines.memory.candidates import CANDIDATES
+from twin_pipelines.memory.consolidation.candidates import CANDIDATES
 from twin_pipelines.memory.records import MEMORIES
 
 if TYPE_CHECKING:
@@ -36,6 +36,19 @@ _WRITE_EXTRACTED = f"""
     set ({", ".join(_EXTRACTED)}) = row({", ".join(f"excluded.{name}" for name in _EXTRACTED)})
     where ({", ".join(f"old.{name}" for name in _EXTRACTED)})
         is distinct from ({", ".join(f"excluded.{name}" for name in _EXTRACTED)})
+"""
+# What is newly seen to be suspicious is set aside unless somebody gave it its status on purpose.
+_QUARANTINE_EXTRACTED = """
+    update memories as old set status = new.status, status_reason = new.status_reason
+    from incoming_memories as new
+    where new.memory_id = old.memory_id and new.status = 'quarantined'
+      and old.status = 'active' and old.status_reason = '' and not old.pinned
+"""
+_FADE_EXTRACTED = """
+    update memories as old set valid_until = new.valid_until
+    from incoming_memories as new
+    where new.memory_id = old.memory_id and new.type = 'short_term'
+      and old.valid_until is distinct from new.valid_until
 """
 
 
@@ -66,8 +79,9 @@ def candidate_faults(connection: psycopg.Connection, days: DayRange | None) -> p
     """Each candidate with what could be wrong with it; `days` is ignored.
 
     Columns `content_length`, `importance`, `least_part`, `greatest_part`, `sessions`, `messages`
-    (how many it came from), `unknown_messages` (how many of them are no raw message) and `backward`
-    (whether it was said last before it was said first).
+    (how many it came from; a row of another table or the owner's word counts as one),
+    `unknown_messages` (how many of them are no raw message) and `backward` (whether it was said
+    last before it was said first).
     """
     del days
     return fetch_frame(
@@ -76,7 +90,11 @@ def candidate_faults(connection: psycopg.Connection, days: DayRange | None) -> p
         select length(btrim(content)) as content_length, importance, sessions,
             (select min(part.value::real) from jsonb_each_text(parts) as part) as least_part,
             (select max(part.value::real) from jsonb_each_text(parts) as part) as greatest_part,
-            cardinality(message_ids) as messages,
+            cardinality(message_ids) + (
+                select count(*) from memories
+                where memory_id = core_candidates.memory_id
+                  and (source_ref is not null or origin = 'owner')
+            ) as messages,
             (select count(*) from unnest(message_ids) as message
              where not exists (select from raw_messages where raw_messages.id = message)
             ) as unknown_messages,
@@ -114,8 +132,8 @@ def rewrite_days(connection: psycopg.Connection, days: DayRange, extracted: pl.D
     """Make `extracted` (MEMORIES) all that was extracted from the days, in one transaction.
 
     What is there and equal is not touched; of what changed, only what extraction decides is written
-    (its status, pin and validity stay); what is gone is deleted. Returns the rows written or
-    deleted.
+    (its status, pin and validity stay, but what turns out suspicious is quarantined); what is gone
+    is deleted. Returns the rows written or deleted.
     """
     with connection.transaction():
         lock_memories(connection)
@@ -135,7 +153,10 @@ def rewrite_days(connection: psycopg.Connection, days: DayRange, extracted: pl.D
             """,
             (days.first, days.last),
         ).rowcount
-        return deleted + connection.execute(_WRITE_EXTRACTED).rowcount
+        written = connection.execute(_WRITE_EXTRACTED).rowcount
+        for statement in (_QUARANTINE_EXTRACTED, _FADE_EXTRACTED):
+            written += connection.execute(statement).rowcount
+        return deleted + written
 
 
 def lock_memories(connection: psycopg.Connection) -> None:
@@ -150,5 +171,45 @@ def memory_counts(connection: psycopg.Connection) -> pl.DataFrame:
         """
         select type, status, count(*) as memories, count(*) filter (where pinned) as pinned
         from memories group by type, status order by type, status
+        """,
+    )
+
+
+def matching_memories(connection: psycopg.Connection, beginning: str, limit: int) -> pl.DataFrame:
+    """At most so many memories (MEMORIES) whose id begins so, whatever their state."""
+    return fetch_frame(
+        connection,
+        f"select {_COLUMNS} from memories where starts_with(memory_id::text, %s) "
+        "order by memory_id limit %s",
+        (beginning.lower(), limit),
+        schema=MEMORIES,
+    )
+
+
+def set_pinned(connection: psycopg.Connection, memory_id: str, pinned: bool) -> None:
+    """Pin a memory or not; what was archived is active once it is pinned."""
+    connection.execute(
+        """
+        update memories set pinned = %(pinned)s,
+            status_reason = case when %(pinned)s and status = 'archived' then ''
+                            else status_reason end,
+            status = case when %(pinned)s and status = 'archived' then 'active' else status end
+        where memory_id = %(memory_id)s
+        """,
+        {"memory_id": memory_id, "pinned": pinned},
+    )
+
+
+def memories_by_month(connection: psycopg.Connection) -> pl.DataFrame:
+    """How many memories of each type were first told in each month: `month`, `type`, `memories`.
+
+    Those that are part of another or suspicious are left out.
+    """
+    return fetch_frame(
+        connection,
+        """
+        select date_trunc('month', first_at)::date as month, type, count(*) as memories
+        from memories where status in ('active', 'archived')
+        group by month, type order by month, type
         """,
     )

@@ -1,7 +1,8 @@
 """Who the subject is: how they write, what they like, what they keep saying.
 
 In come the turns of the whole history and a background of other people; out go `writing_style`,
-`vocabulary`, `response_templates`, `preferences` and `core_identity`, the versioned page that the
-prompt is made of, each row with the raw messages it came from. The room writes those tables and
-nothing else. Self-statements are found here (`statements`), because the memory room needs them too.
+`vocabulary`, `response_templates`, `preferences`, `traits` and `core_identities`, the versions of
+the page that the prompt is made of, each row with the raw messages it came from. The room writes
+those tables and nothing else. Self-statements are found here (`statements`), because the memory
+room needs them too.
 """

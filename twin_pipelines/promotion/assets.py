@@ -12,6 +12,7 @@ from twin_pipelines.foundation.resources import TwinResource
 from twin_pipelines.foundation.tracking import MlflowTracking
 from twin_pipelines.instruct.store import dataset
 from twin_pipelines.memory.store import load_candidates
+from twin_pipelines.persona.identity.store import latest_identity
 from twin_pipelines.promotion import store
 from twin_pipelines.promotion.gate import judge
 from twin_pipelines.promotion.parts import ReleaseParts, release_parts
@@ -27,11 +28,11 @@ from twin_pipelines.training import store as training
 
 
 @dg.asset(
-    deps=["evaluated_model"],
+    deps=["evaluated_model", "core_identity"],
     group_name="promotion",
     kinds={"python", "mlflow", "postgres"},
     owners=["team:twin"],
-    code_version="2",
+    code_version="3",
 )
 def registered_model(
     context: dg.AssetExecutionContext, twin: TwinResource, tracking: MlflowTracking
@@ -86,6 +87,7 @@ def registered_model(
             "model_version": release.model_version,
             "status": release.status,
             "persona_version": parts.persona["version"],
+            "identity_version": parts.persona.get("identity_version", 0),
             "index_version": parts.retrieval["index_version"],
             "template_hash": parts.template_hash,
             "verdict": dg.MetadataValue.md(_conditions(verdict.as_dict())),
@@ -186,11 +188,13 @@ def core_memories(context: dg.AssetExecutionContext, twin: TwinResource) -> dg.M
 def _parts(
     connection: psycopg.Connection, settings: TwinSettings, adapter: training.Adapter
 ) -> ReleaseParts:
-    """The parts of the adapter's release: the persona is the one it was taught with."""
+    """The parts of the adapter's release: the system prompt is the one it was taught with, the
+    persona page the one in use."""
     taught = dataset(connection, adapter.dataset_version)
     return release_parts(
         settings,
         system_prompt=str((taught.settings if taught else {}).get("system_prompt", "")),
+        identity=latest_identity(connection, taught.subject) if taught else None,
         adapter=settings.home / adapter.path / "adapter",
         base=(adapter.base_model, adapter.base_hash),
     )

@@ -45,16 +45,20 @@ class ReleaseInForce:
     core_memories: tuple[CoreMemory, ...]  # the most important first
     forced: bool
     in_force_since: datetime
+    identity: str = ""  # the persona page it was registered with
+    identity_version: int | None = None
 
     @property
     def version(self) -> str:
         """Name of exactly this state, such as `v3-1f09ab2c`: model version and hash of the rest."""
-        content = [
+        content: list[Any] = [
             self.adapter_id,
             self.persona_version,
             self.retrieval,
             [(memory.title, memory.content) for memory in self.core_memories],
         ]
+        if self.identity_version is not None:
+            content.append(self.identity_version)
         digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
         return f"v{self.model_version}-{digest[:8]}"
 
@@ -69,6 +73,7 @@ def release_in_force(connection: psycopg.Connection) -> ReleaseInForce | None:
         """
         select release_id, model_version, releases.adapter_id, adapters.path, base_reference,
                base_sha256, template_hash, persona ->> 'system_prompt', persona ->> 'version',
+               persona ->> 'identity', (persona ->> 'identity_version')::int,
                retrieval, forced, coalesce(in_force_since, promoted_at),
                coalesce((
                    select jsonb_agg(jsonb_build_object(
@@ -82,7 +87,7 @@ def release_in_force(connection: psycopg.Connection) -> ReleaseInForce | None:
     if row is None:
         return None
     number, version, adapter, path, base, sha256, template, prompt, persona, *rest = row
-    retrieval, forced, since, memories = rest
+    identity, identity_version, retrieval, forced, since, memories = rest
     return ReleaseInForce(
         release_id=number,
         model_version=version,
@@ -97,4 +102,6 @@ def release_in_force(connection: psycopg.Connection) -> ReleaseInForce | None:
         core_memories=tuple(CoreMemory(**memory) for memory in memories),
         forced=forced,
         in_force_since=since,
+        identity=identity or "",
+        identity_version=identity_version,
     )

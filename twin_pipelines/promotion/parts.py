@@ -13,6 +13,7 @@ from typing import Any
 
 from twin_pipelines.embeddings.encoder import model_id
 from twin_pipelines.foundation.fingerprints import read_json
+from twin_pipelines.persona.identity.compose import Identity
 from twin_pipelines.settings import TwinSettings
 
 _RETRIEVAL: dict[str, Any] = {"embedding": {"model"}, "memory": True, "retrieval": True}
@@ -22,7 +23,7 @@ _RETRIEVAL: dict[str, Any] = {"embedding": {"model"}, "memory": True, "retrieval
 class ReleaseParts:
     """The parts of a release that are recorded with it, see sql/0004_releases.sql."""
 
-    persona: dict[str, str]  # system_prompt, version
+    persona: dict[str, Any]  # system_prompt, version; identity, identity_version where one exists
     retrieval: dict[str, Any]  # settings, index_version
     template_hash: str
     base_reference: str
@@ -30,16 +31,23 @@ class ReleaseParts:
 
 
 def release_parts(
-    settings: TwinSettings, *, system_prompt: str, adapter: Path, base: tuple[str, str]
+    settings: TwinSettings,
+    *,
+    system_prompt: str,
+    identity: Identity | None,
+    adapter: Path,
+    base: tuple[str, str],
 ) -> ReleaseParts:
     """The parts of a release whose weights lie in the folder `adapter`; raises TwinError without
     the embedding model.
 
-    `base` is the base's reference and hash. The index version is that of the vectors searched now.
+    `identity` is the persona page in use, `base` the base's reference and hash. The index version
+    is that of the vectors searched now.
     """
     reference, sha256 = base
+    page = {"identity": identity.content, "identity_version": identity.version} if identity else {}
     return ReleaseParts(
-        persona={"system_prompt": system_prompt, "version": short_hash(system_prompt)},
+        persona={"system_prompt": system_prompt, "version": short_hash(system_prompt), **page},
         retrieval={
             "settings": settings.model_dump(mode="json", include=_RETRIEVAL),
             "index_version": model_id(settings),

@@ -13,7 +13,7 @@ from psycopg.types.json import Jsonb
 
 from twin_pipelines.evaluation.store import latest_evaluation
 from twin_pipelines.foundation.database import copy_frame, fetch_frame
-from twin_pipelines.memory.candidates import CANDIDATES
+from twin_pipelines.memory.consolidation.candidates import CANDIDATES
 from twin_pipelines.promotion.in_force import CHANNEL
 from twin_pipelines.promotion.parts import ReleaseParts
 
@@ -269,15 +269,21 @@ def unknown_messages(connection: psycopg.Connection) -> pl.DataFrame:
 def core_memory_faults(connection: psycopg.Connection, days: DayRange | None) -> pl.DataFrame:
     """Each core memory in force with what could be wrong with it; `days` is ignored.
 
-    Columns `title`, `content_length`, `importance`, `sessions`, `messages` (how many it came from)
-    and `backward` (whether it was said last before it was said first).
+    Columns `title`, `content_length`, `importance`, `sessions`, `messages` (how many it came from;
+    a row of another table counts as one) and `backward` (whether it was said last before it was
+    said first).
     """
     del days
     return fetch_frame(
         connection,
         """
         select title, length(btrim(content)) as content_length, importance, sessions,
-               cardinality(message_ids) as messages, (last_said_at < first_said_at)::int as backward
+               cardinality(message_ids) + (
+                   select count(*) from memories
+                   where memory_id = core_memories.memory_id
+                     and (source_ref is not null or origin = 'owner')
+               ) as messages,
+               (last_said_at < first_said_at)::int as backward
         from core_memories join releases using (release_id) where status = 'champion'
         """,
     )

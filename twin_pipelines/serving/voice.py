@@ -85,9 +85,9 @@ def load_voice(
             f"The model of {release.base_reference} reads {positions} tokens, no more than "
             "serving.max_new_tokens; lower that."
         )
-    system = system_text(
-        tokenizer, release.system_prompt, release.core_memories, serving.memory_tokens
-    )
+    told = [release.system_prompt, release.identity if serving.persona_page else ""]
+    prompt = "\n\n".join(part for part in told if part)
+    system = system_text(tokenizer, prompt, release.core_memories, serving.memory_tokens)
     return Voice(release, model, tokenizer, system, room)
 
 

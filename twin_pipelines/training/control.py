@@ -22,9 +22,11 @@ import polars as pl
 from twin_pipelines.features.cleaning import clean
 from twin_pipelines.foundation.days import DayRange
 from twin_pipelines.foundation.fingerprints import read_json, write_json
-from twin_pipelines.generation.prompt import system_prompt
+from twin_pipelines.generation.prompt import IDENTITY, system_prompt
 from twin_pipelines.instruct.dataset import SPLITS, chat_rows, draft_dataset
 from twin_pipelines.instruct.pairs import build_pairs
+from twin_pipelines.persona.identity.compose import identity_until
+from twin_pipelines.persona.style.background import raw_messages
 from twin_pipelines.settings import TwinError, TwinSettings
 from twin_pipelines.sources import chitchat
 from twin_pipelines.training.config import ADAPTER, CODE_VERSION, TrainConfig
@@ -136,31 +138,23 @@ def person_rows(
 
     What would be the test split belongs to train: nobody asks how well this person is imitated.
     """
-    raw = _raw(messages)
+    raw = raw_messages(messages)
     days = DayRange(raw["day"].min(), raw["day"].max())  # type: ignore[arg-type]
     turns = clean(raw, days, settings.cleaning).turns
     pairs = build_pairs(turns, person, settings.pairs, settings.dataset.near_duplicate)
     usable = pairs.filter(pl.col("excluded").is_null())
     draft = draft_dataset(usable, settings.dataset)
-    system = system_prompt(settings, person[:8])
+    asked = IDENTITY in settings.dataset.system_prompt
+    identity = identity_until(
+        turns,
+        draft.train_until,
+        speaker=person,
+        names=[],
+        edited=None,
+        most_tokens=settings.persona.short_tokens if asked else 0,
+    )
+    system = system_prompt(settings, person[:8], identity)
     rows = {
         split: chat_rows(draft.pairs.filter(pl.col("split") == split), system) for split in SPLITS
     }
     return {"train": rows["train"] + rows["test"], "validation": rows["validation"]}
-
-
-def _raw(messages: pl.DataFrame) -> pl.DataFrame:
-    """Messages of the package in the form of `raw_messages`."""
-    number = pl.col("number").cast(pl.String).str.zfill(4)
-    name = pl.concat_str("chat", number, separator="/")
-    return messages.select(
-        id=name,
-        source=pl.lit("chitchat"),
-        source_message_id=name,
-        conversation_id="chat",
-        speaker="speaker",
-        text="text",
-        sent_at="sent_at",
-        day=pl.col("sent_at").dt.date(),
-        metadata=pl.lit(None, dtype=pl.String),
-    )

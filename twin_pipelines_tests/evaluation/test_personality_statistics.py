@@ -13,7 +13,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from twin_pipelines.evaluation.personality import markers
 from twin_pipelines.evaluation.personality.agreement import (
     Drawn,
     Part,
@@ -31,7 +30,9 @@ from twin_pipelines.evaluation.personality.situations import (
     common_openings,
     situation,
 )
-from twin_pipelines.evaluation.personality.traits import Rater, count_markers, trait_parts
+from twin_pipelines.evaluation.personality.traits import trait_parts
+from twin_pipelines.persona.traits import markers
+from twin_pipelines.persona.traits.rater import Rater, count_markers
 
 TIMES = 100
 PEOPLE = 10

@@ -6,9 +6,9 @@ import time
 
 import pytest
 from chat_endpoint import chat_endpoint
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
-from twin_pipelines.foundation.llm import KEY, open_endpoint
+from twin_pipelines.foundation.llm import KEY, complete_json, open_endpoint
 from twin_pipelines.settings import Llm, TwinError
 
 ASKED = [{"role": "user", "content": "hi"}]
@@ -91,3 +91,20 @@ def test_nobody_there_too_slow_and_nothing_said() -> None:
         assert mute
         with pytest.raises(TwinError, match="not the answer of a chat model"):
             mute.complete(ASKED)
+
+
+class Answer(BaseModel):
+    n: int
+
+
+def test_an_answer_of_a_form_is_read_out_of_what_surrounds_it_and_asked_for_twice() -> None:
+    said = ['{"n": "many"}', 'Sure:\n```json\n{"n": 3}\n```']
+    with chat_endpoint(lambda _, number: said[number]) as (url, heard):
+        endpoint = open_endpoint(Llm(url=url, model="m"))
+        assert endpoint and complete_json(endpoint, ASKED, Answer) == Answer(n=3)
+    assert len(heard.bodies) == 2
+    assert "unable to parse" in heard.bodies[1]["messages"][-1]["content"]
+    with chat_endpoint(lambda *_: "none") as (url, heard):
+        endpoint = open_endpoint(Llm(url=url, model="m"))
+        assert endpoint and complete_json(endpoint, ASKED, Answer) is None
+    assert len(heard.bodies) == 2

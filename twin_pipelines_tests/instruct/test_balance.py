@@ -6,10 +6,10 @@ import polars as pl
 import pytest
 from test_dataset_split import frame, history, pair, unlike
 
+from twin_pipelines.foundation.budget import estimated_tokens
 from twin_pipelines.instruct import dataset as rules
 from twin_pipelines.instruct import rehearsal
 from twin_pipelines.instruct.balance import FACETS, coverage, stratified, with_facets
-from twin_pipelines.instruct.budget import estimated_tokens
 from twin_pipelines.instruct.dataset import draft_dataset
 from twin_pipelines.instruct.echoes import reply_key
 from twin_pipelines.instruct.topics import NO_TOPIC

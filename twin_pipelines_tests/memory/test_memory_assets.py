@@ -1,58 +1,51 @@
-"""The asset on a real database: identical when repeated, whole when stopped, checked."""
+"""Knowledge and candidates on a real database: the same when repeated, checked, with evidence."""
 
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable
 
 import dagster as dg
 import polars as pl
 import psycopg
 import pytest
+from told import said, write_told
 
-from twin_pipelines.foundation.database import copy_frame
 from twin_pipelines.foundation.resources import TwinResource
 from twin_pipelines.memory import checks, store
-from twin_pipelines.memory.assets import core_candidates
+from twin_pipelines.memory.assets import core_candidates, knowledge_memories
 from twin_pipelines.settings import TwinSettings
 
 CHECKS = [
+    checks.knowledge_is_sound,
+    checks.knowledge_has_its_evidence,
     checks.candidates_are_sound,
     checks.candidates_are_traceable,
     checks.some_may_become_core,
 ]
+KIND = "Who I am"
 
 
 @pytest.fixture
-def history(
-    twin_home: TwinSettings,
-    connection: psycopg.Connection,
-    sessions: Callable[..., pl.DataFrame],
-    source_ids: dict[str, str],
-) -> psycopg.Connection:
-    """Sue tells three people where she is from, and one of them that she loves owls."""
-    turns = sessions(
-        [
-            [("bob", "hi"), ("sue", "I am from Chiang Mai"), ("bob", "Chiang Mai! really?")],
-            [("eve", "and you?"), ("sue", "im from Chiang Mai\nI love owls")],
-            [("dan", "I am from Rome"), ("sue", "I am from Chiang Mai")],
-        ]
+def history(twin_home: TwinSettings, connection: psycopg.Connection) -> psycopg.Connection:
+    """Sue told three people where she is from, and one of them that she loves owls."""
+    connection.execute("insert into subjects (speaker, name, chosen_by) values ('sue', 'Sue', '')")
+    write_told(
+        connection,
+        *(said("I am from Chiang Mai", day, kind=KIND, importance=0.6) for day in range(3)),
+        said("I love owls", 1),
     )
     connection.execute(
-        "insert into consents (source, kind, location, granted) values ('made', 'file', '', '')"
+        """update memories set importance_parts = '{"self_reference": 1, "specificity": 1}'"""
     )
-    connection.execute("insert into subjects (speaker, name, chosen_by) values ('sue', 'Sue', '')")
-    names = pl.col("id").replace_strict(source_ids).alias("source_message_id")
-    raw = turns.select("source", names, "conversation_id", "speaker", "text", "sent_at", "day")
-    copy_frame(connection, "raw_messages", raw)
-    copy_frame(connection, "cleaned_messages", turns)
     connection.commit()
     return connection
 
 
 def materialise() -> dg.ExecuteInProcessResult:
     return dg.materialize(
-        [core_candidates, *CHECKS], resources={"twin": TwinResource()}, raise_on_error=False
+        [knowledge_memories, core_candidates, *CHECKS],
+        resources={"twin": TwinResource()},
+        raise_on_error=False,
     )
 
 
@@ -62,6 +55,8 @@ def test_candidates_are_stored_with_their_evidence_and_pass_their_checks(
     result = materialise()
     assert result.success
     assert {one.check_name: one.passed for one in result.get_asset_check_evaluations()} == {
+        "knowledge_is_sound": True,
+        "knowledge_has_its_evidence": True,
         "candidates_are_sound": True,
         "candidates_are_traceable": True,
         "some_may_become_core": True,
@@ -88,6 +83,20 @@ def test_a_failed_write_leaves_the_old_candidates(history: psycopg.Connection) -
         store.rewrite_candidates(history, before.with_columns(memory_id=pl.lit("no id")))
     history.rollback()
     assert store.load_candidates(history).equals(before)
+
+
+def test_lost_evidence_is_reported_and_the_next_run_mends_it(
+    history: psycopg.Connection,
+) -> None:
+    materialise()
+    history.execute("delete from memories where status = 'merged' and day = '2018-05-02'")
+    history.commit()
+    found = checks.knowledge_has_its_evidence(TwinResource())
+    assert isinstance(found, dg.AssetCheckResult)
+    assert not found.passed
+    assert "1 missing sources, 1 other messages" in str(found.description)
+    assert materialise().success
+    assert store.load_candidates(history)["sessions"].to_list() == [2, 1]
 
 
 def test_planted_faults_are_caught(history: psycopg.Connection) -> None:

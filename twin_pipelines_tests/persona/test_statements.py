@@ -11,14 +11,14 @@ from hypothesis import strategies as st
 
 from twin_pipelines.foundation.similarity import normal_text
 from twin_pipelines.memory.importance import KIND_WEIGHT
-from twin_pipelines.persona.patterns import ENGLISH, KINDS, THAI
-from twin_pipelines.persona.statements import (
+from twin_pipelines.persona.statements.find import (
     STATEMENTS,
     StatementFinder,
     Told,
     find_statements,
     split_sentences,
 )
+from twin_pipelines.persona.statements.patterns import ENGLISH, KINDS, THAI
 
 Sessions = Callable[..., pl.DataFrame]
 
@@ -54,6 +54,14 @@ def told(text: str, *names: str) -> Told | None:
         ("I miss my grandma's cooking", "Feelings"),
         ("I have always wanted to visit Japan", "Plans and promises"),
         ("I promise to call my brother", "Plans and promises"),
+        ("I have a math test tomorrow", "Plans and promises"),
+        ("we are flying to Peru next week", "Plans and promises"),
+        ("พรุ่งนี้ต้องไปหาหมอค่ะ", "Plans and promises"),
+        ("จะไปเชียงใหม่อาทิตย์หน้าครับ", "Plans and promises"),
+        ("สัญญาว่าจะโทรหาทุกวันนะคะ", "Plans and promises"),
+        ("ชอบกินส้มตำมากค่ะ 555", "Likes"),
+        ("I love ส้มตำ มากค่ะ 💜", "Likes"),
+        ("I've never been to Africa", "Habits and skills"),
         ("I play the piano every morning", "Habits and skills"),
         ("I never eat meat", "Habits and skills"),
         ("Remember that I'm allergic to peanuts", "Asked to be remembered"),
@@ -95,6 +103,16 @@ def test_self_statements_are_found_with_their_kind(text: str, kind: str | None) 
         "I love how you think",
         "I miss you",
         "I love my",
+        "I like making it",
+        "I went to high school with her",
+        "I want to visit there one day",
+        "I love the smell",
+        "I have kept to a schedule until next week",
+        "I've been driving around all day",
+        "my dad is just like there",
+        "I would never have guessed",
+        "พรุ่งนี้ฝนจะตกหนัก",
+        "ชอบไหมคะ",
         "my whole family is",
         "hello there friend",
         "how are you doing today",

@@ -14,8 +14,8 @@ import pytest
 from judged_metrics import CHAMPION, GOOD
 
 from twin_pipelines.evaluation.store import save_evaluation, serving_adapter
-from twin_pipelines.memory.candidates import CANDIDATES
-from twin_pipelines.memory.importance import WEIGHTS
+from twin_pipelines.memory.consolidation.candidates import CANDIDATES
+from twin_pipelines.memory.importance import PARTS
 from twin_pipelines.training.store import Adapter, save_adapter
 
 
@@ -91,7 +91,7 @@ def memory(number: int, importance: float = 0.8, sessions: int = 3) -> dict[str,
         "title": "preference",
         "content": f"I like thing {number}",
         "importance": importance,
-        "parts": dict.fromkeys(WEIGHTS, 0.3),
+        "parts": dict.fromkeys(PARTS, 0.3),
         "sessions": sessions,
         "first_said_at": datetime(2018, 5, 1, tzinfo=UTC),
         "last_said_at": datetime(2018, 6, 1, tzinfo=UTC),

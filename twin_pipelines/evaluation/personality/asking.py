@@ -19,9 +19,10 @@ import numpy as np
 
 from twin_pipelines.evaluation.bootstrap import Floats
 from twin_pipelines.evaluation.personality.facts import FactQuestion
-from twin_pipelines.evaluation.personality.preferences import Language, Preference
+from twin_pipelines.evaluation.personality.preferences import Preference
 from twin_pipelines.generation.forward import Score
 from twin_pipelines.generation.prompt import Message, chat_messages, with_memories
+from twin_pipelines.persona.statements.topics import Language
 
 ANSWER_TOKENS = 24
 MOST_RECALLED = 4

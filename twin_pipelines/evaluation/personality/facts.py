@@ -15,8 +15,8 @@ from dataclasses import dataclass, replace
 
 from twin_pipelines.evaluation.personality.sayings import Saying
 from twin_pipelines.evaluation.personality.slots import SLOTS, THAI_SLOTS, Slot
-from twin_pipelines.memory.candidates import STEM
-from twin_pipelines.persona.statements import content_words
+from twin_pipelines.persona.statements.find import content_words
+from twin_pipelines.persona.statements.topics import STEM
 
 MOST = 30
 DISTRACTORS = 3

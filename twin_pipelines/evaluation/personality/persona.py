@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from twin_pipelines.evaluation.frozen import Exchange, FrozenSet
-from twin_pipelines.evaluation.personality import markers
 from twin_pipelines.evaluation.personality.agreement import (
     Part,
     interval,
@@ -41,6 +40,7 @@ from twin_pipelines.evaluation.personality.preferences import (
 from twin_pipelines.evaluation.personality.sayings import Saying, ensure_disjoint, sayings
 from twin_pipelines.evaluation.personality.traits import trait_parts
 from twin_pipelines.generation.prompt import Message
+from twin_pipelines.persona.traits import markers
 
 PARTS = ("traits", "preferences", "facts", "manner")
 TWIN, CHAMPION = "twin", "champion"

@@ -14,8 +14,7 @@ import polars as pl
 
 from twin_pipelines.evaluation.frozen import Exchange
 from twin_pipelines.foundation.similarity import normal_text
-from twin_pipelines.persona import patterns
-from twin_pipelines.persona.statements import MOST_WORDS, split_sentences
+from twin_pipelines.persona.statements.find import MOST_WORDS, patterns, split_sentences
 from twin_pipelines.settings import TwinError
 
 _CLAUSE_END = re.compile(r"[,;:()]\s|\s[-–—]\s|\.{2,}")
@@ -32,7 +31,7 @@ class Saying:
 
 def sayings(exchanges: Sequence[Exchange]) -> list[Saying]:
     """Clauses of the replies that may tell something lasting: of no question, quotation, joke or
-    hypothesis, as far as `persona.patterns` can tell. In order, each once a session."""
+    hypothesis, as far as `persona.statements.patterns` can tell. In order, each once a session."""
     said = [
         (sentence, clause, exchange.session_id)
         for exchange in exchanges

@@ -18,54 +18,35 @@ from collections.abc import Sequence
 import numpy as np
 
 from twin_pipelines.evaluation.bootstrap import Floats
+from twin_pipelines.persona.replies.situations import GREETING, JOKE, QUESTION
 
 SITUATIONS = ("conflict", "emotion", "joke", "greeting", "question", "other")
 OPENINGS = 8
 LENGTHS = (3, 6, 10, 16, 26)  # upper bounds of all buckets but the last, in words
-_QUESTION = re.compile(r"[?？]|(?:ไหม|มั้ย|หรือเปล่า|รึเปล่า|เหรอ|หรอ|หรือยัง|อะไร|ทำไม|ยังไง|ที่ไหน|เมื่อไหร่)")
+_CONFLICT = re.compile(
+    r"\b(?:you(?:'re| are) (?:wrong|lying|mean|rude|annoying)|i disagree|that's not true|"
+    r"(?:that|this) is (?:wrong|unfair|ridiculous)|stop (?:it|that)|shut up|how dare|"
+    r"(?:mad|angry|upset) (?:at|with) you|your fault|don't believe you|leave me alone|"
+    r"wtf|fight(?:ing)? with me)\b|โกรธ|โมโห|ไม่พอใจ|ไม่เห็นด้วย|น้อยใจ|โกหก",
+    re.IGNORECASE,
+)
+_EMOTION = re.compile(
+    r"\b(?:i(?:'m| am| was| feel| felt|'ve been)(?: \w+){0,2} (?:sad|happy|excited|scared|"
+    r"afraid|stressed|lonely|nervous|proud|grateful|thankful|anxious|depressed|worried|"
+    r"jealous|tired|exhausted|overwhelmed|frustrated|homesick|sick|bored|upset)|i miss|"
+    r"i cried|breaks my heart|so hard for me|stress(?:ful|ing)|i (?:really )?(?:love|hate) "
+    r"(?:my|this|it when)|omg|aw{2,}|yay+|ugh+|so (?:sad|happy|excited|proud|tired)|"
+    r"that(?:'s| is)(?: so| really)? (?:sad|exciting|scary|terrible|awful))\b|:'?\("
+    r"|เสียใจ|เศร้า|เหงา|เครียด|กังวล|ดีใจ|มีความสุข|คิดถึง|เหนื่อย|กลัว|ท้อ"
+    r"|😢|😭|🥺|💔",
+    re.IGNORECASE,
+)
 _RULES: tuple[tuple[str, re.Pattern[str]], ...] = (
-    (
-        "conflict",
-        re.compile(
-            r"\b(?:you(?:'re| are) (?:wrong|lying|mean|rude|annoying)|i disagree|that's not true|"
-            r"(?:that|this) is (?:wrong|unfair|ridiculous)|stop (?:it|that)|shut up|how dare|"
-            r"(?:mad|angry|upset) (?:at|with) you|your fault|don't believe you|leave me alone|"
-            r"wtf|fight(?:ing)? with me)\b|โกรธ|โมโห|ไม่พอใจ|ไม่เห็นด้วย|น้อยใจ|โกหก",
-            re.IGNORECASE,
-        ),
-    ),
-    (
-        "emotion",
-        re.compile(
-            r"\b(?:i(?:'m| am| was| feel| felt|'ve been)(?: \w+){0,2} (?:sad|happy|excited|scared|"
-            r"afraid|stressed|lonely|nervous|proud|grateful|thankful|anxious|depressed|worried|"
-            r"jealous|tired|exhausted|overwhelmed|frustrated|homesick|sick|bored|upset)|i miss|"
-            r"i cried|breaks my heart|so hard for me|stress(?:ful|ing)|i (?:really )?(?:love|hate) "
-            r"(?:my|this|it when)|omg|aw{2,}|yay+|ugh+|so (?:sad|happy|excited|proud|tired)|"
-            r"that(?:'s| is)(?: so| really)? (?:sad|exciting|scary|terrible|awful))\b|:'?\("
-            r"|เสียใจ|เศร้า|เหงา|เครียด|กังวล|ดีใจ|มีความสุข|คิดถึง|เหนื่อย|กลัว|ท้อ"
-            r"|😢|😭|🥺|💔",
-            re.IGNORECASE,
-        ),
-    ),
-    (
-        "joke",
-        re.compile(
-            r"\b(?:a?(?:ha){2,}h?|(?:he){2,}|lo+l|lmao|rofl|jk|just kidding|joke|joking|xd)\b"
-            r"|555+|😂|🤣|😆|😜|ล้อเล่น|ตลก",
-            re.IGNORECASE,
-        ),
-    ),
-    (
-        "greeting",
-        re.compile(
-            r"^\W*(?:hi+|hey+|hello+|heya|howdy|yo|sup|good (?:morning|evening|night|afternoon)|"
-            r"what'?s up|how are you|bye|goodbye|see (?:you|ya)|nice (?:to meet|talking|chatting)|"
-            r"bye)\b|^\W*(?:สวัสดี|หวัดดี|ดีจ้า|อรุณสวัสดิ์|ฝันดี|บาย)",
-            re.IGNORECASE,
-        ),
-    ),
-    ("question", _QUESTION),
+    ("conflict", _CONFLICT),
+    ("emotion", _EMOTION),
+    ("joke", JOKE),
+    ("greeting", GREETING),
+    ("question", QUESTION),
 )
 _LAUGHTER = re.compile(
     r"\ba?(?:ha){2,}h?\b|\b(?:he){2,}\b|\blo+l\b|\blmao\b|555+|😂|🤣", re.IGNORECASE
@@ -109,9 +90,9 @@ class ReplyFeatures:
         return table
 
     def _buckets(self, reply: str) -> list[int]:
-        questions = len(re.findall(r"[?？]+", reply)) or int(bool(_QUESTION.search(reply)))
+        questions = len(re.findall(r"[?？]+", reply)) or int(bool(QUESTION.search(reply)))
         last = (reply.strip().splitlines() or [""])[-1]
-        initiative = 2 if _QUESTION.search(last) else 1 if questions else 0
+        initiative = 2 if QUESTION.search(last) else 1 if questions else 0
         first = _opening(reply)
         known = first in self.openings
         return [

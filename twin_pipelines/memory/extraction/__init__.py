@@ -1,0 +1,1 @@
+"""What a day's messages tell: episodes, statements, feelings, what is in mind."""

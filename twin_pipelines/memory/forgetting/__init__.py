@@ -1,0 +1,1 @@
+"""What fades: retention, what would be archived and what that does to search."""

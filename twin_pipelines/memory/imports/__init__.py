@@ -1,0 +1,1 @@
+"""Memory tables of an existing companion, row by row."""

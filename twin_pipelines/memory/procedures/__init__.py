@@ -1,0 +1,1 @@
+"""How things are done: what the subject recurrently does in a situation."""

@@ -1,0 +1,1 @@
+"""The page of the prompt: facts, rules and the owner's lines within a budget."""

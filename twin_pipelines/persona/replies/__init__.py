@@ -1,0 +1,1 @@
+"""What the subject answers in which situation, and what of it recurs."""

@@ -1,0 +1,1 @@
+"""What people say of themselves, like and dislike, found by patterns."""

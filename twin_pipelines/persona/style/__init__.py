@@ -1,0 +1,1 @@
+"""How the subject writes: habits, words, what stands out beside other people."""

@@ -1,0 +1,1 @@
+"""Big Five and values as tendencies of the written words."""
