@@ -20,6 +20,8 @@ from twin_pipelines.features import store as features
 from twin_pipelines.foundation.database import Databases, connect
 from twin_pipelines.instruct import store as instruct
 from twin_pipelines.instruct.outlook import pairs_outlook
+from twin_pipelines.memory import store as memory
+from twin_pipelines.persona.identity import store as identities
 from twin_pipelines.promotion import store as promotion
 from twin_pipelines.serving.blind import blind_report
 from twin_pipelines.settings import TwinSettings
@@ -33,6 +35,7 @@ def collect(settings: TwinSettings, instance: dg.DagsterInstance, databases: Dat
     with connect(databases.twin) as connection:
         return {
             **_data(connection, settings),
+            **_remembered(connection),
             **_release(connection),
             **standing(connection, settings),
             "blind": blind_report(connection, settings.evaluation),
@@ -81,6 +84,22 @@ def _data(connection: psycopg.Connection, settings: TwinSettings) -> Status:
             "train": dataset.train if dataset else None,
             "validation": dataset.validation if dataset else None,
             "test": dataset.test if dataset else None,
+        },
+    }
+
+
+def _remembered(connection: psycopg.Connection) -> Status:
+    found: dict[str, dict[str, int]] = {}
+    for row in memory.memory_counts(connection).iter_rows(named=True):
+        found.setdefault(row["status"], {})[row["type"]] = row["memories"]
+    subject = sources.stored_subject(connection)
+    page = identities.latest_identity(connection, subject.speaker) if subject else None
+    return {
+        "memories": found,
+        "core_identity": {
+            "version": page.version if page else None,
+            "tokens": page.tokens if page else None,
+            "edited": page.edited if page else None,
         },
     }
 
@@ -210,7 +229,17 @@ def _lines(status: Status) -> Iterable[tuple[str, str]]:
     champion = status["champion"]
     if champion["version"]:
         yield "champion", f"version {champion['version']} on {champion['base_model']}"
+    if status["memories"]:
+        recalled = status["memories"].get("active", {})
+        kinds = ", ".join(f"{count:,} {kind.replace('_', '-')}" for kind, count in recalled.items())
+        others = {one: sum(n.values()) for one, n in status["memories"].items() if one != "active"}
+        aside = "".join(f"; {count:,} {state}" for state, count in others.items())
+        yield "memories", f"{kinds or 'none active'}{aside}"
     yield "core memories", str(status["core_memories"])
+    page = status["core_identity"]
+    if page["version"]:
+        edited = ", edited by you" if page["edited"] else ""
+        yield "persona page", f"version {page['version']}, {page['tokens']} tokens{edited}"
     yield "checks", f"{status['checks']['passed']} passed, {status['checks']['failed']} failed"
 
 

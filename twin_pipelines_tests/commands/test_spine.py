@@ -110,6 +110,8 @@ def test_a_file_becomes_a_judged_release_and_status_tells_what_happened(
     assert status["metrics"]["reply_perplexity"]["twin"] > 1
     assert 0 <= status["metrics"]["personality_score"] <= 1
     assert status["metrics"]["retrieval_evidence_recall_at_10"] is None, "nothing measures it yet"
+    assert status["memories"]["active"]["episodic"] > 0
+    assert status["core_identity"]["version"] == 1
     assert status["gate"]["passed"] is not None and status["gate"]["words"]
     assert (status["champion"]["version"] is not None) == status["gate"]["passed"]
     assert outcome.success == status["gate"]["passed"]
