@@ -1,7 +1,7 @@
 """A release as a whole comes into force, and goes, in one transaction.
 
 Adapter, persona, retrieval settings and template are recorded with it when it is registered, its
-core memories when it is promoted; servers are told in the same transaction (`in_force.CHANNEL`).
+core memories when it is promoted; servers are told in the same transaction (`store.CHANNEL`).
 
 The database is the truth. MLflow's aliases are set after the commit; when a process dies between
 the two, the next run puts them right (`sync_aliases`).

@@ -14,7 +14,7 @@ from psycopg.types.json import Jsonb
 from twin_pipelines.evaluation.store import latest_evaluation
 from twin_pipelines.foundation.database import copy_frame, fetch_frame
 from twin_pipelines.memory.consolidation.candidates import CANDIDATES
-from twin_pipelines.promotion.in_force import CHANNEL
+from twin_pipelines.promotion.in_force import CoreMemory, ReleaseInForce
 from twin_pipelines.promotion.parts import ReleaseParts
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ __all__ = [
     "latest_evaluation",
     "latest_metrics",
     "latest_release",
+    "listen_for_releases",
     "lock_releases",
     "make_champion",
     "notify_servers",
@@ -36,6 +37,7 @@ __all__ = [
     "refused_since",
     "release",
     "release_faults",
+    "release_in_force",
     "release_of",
     "releases",
     "replace_core_memories",
@@ -43,6 +45,8 @@ __all__ = [
     "save_release",
     "unknown_messages",
 ]
+
+CHANNEL = "twin_release"  # PostgreSQL NOTIFY: the number of the release that came into force
 
 
 @dataclass(frozen=True)
@@ -314,3 +318,52 @@ def _one(connection: psycopg.Connection, clause: str, *given: Any) -> Release | 
     values = dict(zip(Release.__dataclass_fields__, row, strict=True))
     parts = ReleaseParts(**dict(zip(_PARTS, values["parts"], strict=True)))
     return Release(**{**values, "path": PurePosixPath(values["path"]), "parts": parts})
+
+
+def listen_for_releases(connection: psycopg.Connection) -> None:
+    """Let the connection be notified of every change of what serves."""
+    connection.execute(f"listen {CHANNEL}")
+
+
+def release_in_force(connection: psycopg.Connection) -> ReleaseInForce | None:
+    """The release that serves, as one consistent snapshot; None while nothing was promoted.
+
+    A promotion, a rollback and a change of the core memories notify CHANNEL in their transaction:
+    `listen_for_releases`, and call this again on each notification.
+    """
+    row = connection.execute(
+        """
+        select release_id, model_version, releases.adapter_id, adapters.path, base_reference,
+               base_sha256, template_hash, persona ->> 'system_prompt', persona ->> 'version',
+               persona ->> 'identity', (persona ->> 'identity_version')::int,
+               retrieval, forced, coalesce(in_force_since, promoted_at),
+               coalesce((
+                   select jsonb_agg(jsonb_build_object(
+                              'title', title, 'content', content, 'importance', importance)
+                          order by importance desc, memory_id)
+                   from core_memories where core_memories.release_id = releases.release_id
+               ), '[]')
+        from releases join adapters using (adapter_id) where status = 'champion'
+        """
+    ).fetchone()
+    if row is None:
+        return None
+    number, version, adapter, path, base, sha256, template, prompt, persona, *rest = row
+    identity, identity_version, retrieval, forced, since, memories = rest
+    return ReleaseInForce(
+        release_id=number,
+        model_version=version,
+        adapter_id=adapter,
+        adapter=PurePosixPath(path) / "adapter",
+        base_reference=base,
+        base_sha256=sha256,
+        template_hash=template,
+        system_prompt=prompt or "",
+        persona_version=persona or "",
+        retrieval=retrieval,
+        core_memories=tuple(CoreMemory(**memory) for memory in memories),
+        forced=forced,
+        in_force_since=since,
+        identity=identity or "",
+        identity_version=identity_version,
+    )

@@ -9,7 +9,7 @@ import time
 import psycopg
 
 from twin_pipelines.foundation.database import connect
-from twin_pipelines.promotion.in_force import CHANNEL, release_in_force
+from twin_pipelines.promotion.store import listen_for_releases, release_in_force
 from twin_pipelines.serving.engine import Engine
 from twin_pipelines.serving.voice import load_voice
 from twin_pipelines.settings import TwinError, TwinSettings
@@ -41,7 +41,7 @@ class Follower(threading.Thread):
             try:
                 with connect(self._url) as connection:
                     connection.autocommit = True
-                    connection.execute(f"listen {CHANNEL}")
+                    listen_for_releases(connection)
                     while not self._stopping.is_set():
                         self.look(connection)
                         for _ in connection.notifies(timeout=LOOK_SECONDS, stop_after=1):

@@ -15,8 +15,8 @@ from twin_pipelines.persona.identity.page import Page, read_page
 from twin_pipelines.persona.identity.store import save_identity
 from twin_pipelines.promotion import release, store
 from twin_pipelines.promotion.gate import judge
-from twin_pipelines.promotion.in_force import release_in_force
 from twin_pipelines.promotion.parts import release_parts
+from twin_pipelines.promotion.store import release_in_force
 from twin_pipelines.settings import Gate, Persona, TwinSettings
 
 

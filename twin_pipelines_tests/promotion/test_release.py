@@ -16,8 +16,8 @@ from twin_pipelines.foundation.database import connect
 from twin_pipelines.foundation.migrations import migrations_folder
 from twin_pipelines.promotion import notes_store, release, store
 from twin_pipelines.promotion.gate import judge
-from twin_pipelines.promotion.in_force import CHANNEL, release_in_force
 from twin_pipelines.promotion.parts import ReleaseParts, short_hash
+from twin_pipelines.promotion.store import listen_for_releases, release_in_force
 from twin_pipelines.settings import Gate, Memory, TwinError
 
 Evaluated = Callable[..., str]
@@ -289,7 +289,7 @@ def test_servers_hear_of_a_change_when_it_commits_and_of_nothing_that_failed(
 ) -> None:
     with connect(database_url) as server:
         server.autocommit = True
-        server.execute(f"listen {CHANNEL}")
+        listen_for_releases(server)
 
         def heard() -> list[str]:
             return [told.payload for told in server.notifies(timeout=0.2)]

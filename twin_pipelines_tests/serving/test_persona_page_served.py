@@ -8,7 +8,7 @@ import psycopg
 import pytest
 from psycopg.types.json import Jsonb
 
-from twin_pipelines.promotion.in_force import release_in_force
+from twin_pipelines.promotion.store import release_in_force
 from twin_pipelines.serving.voice import load_voice
 from twin_pipelines.settings import TwinSettings, load_settings
 

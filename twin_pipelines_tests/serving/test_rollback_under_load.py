@@ -23,8 +23,9 @@ import psycopg
 
 from twin_pipelines.foundation.database import connect
 from twin_pipelines.generation.local import generate_replies
-from twin_pipelines.promotion.in_force import ReleaseInForce, release_in_force
+from twin_pipelines.promotion.in_force import ReleaseInForce
 from twin_pipelines.promotion.release import rollback
+from twin_pipelines.promotion.store import release_in_force
 from twin_pipelines.serving.access import bearer_token
 from twin_pipelines.serving.voice import Voice, load_voice
 from twin_pipelines.settings import TwinSettings
