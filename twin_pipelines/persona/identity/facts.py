@@ -41,6 +41,7 @@ FACTS: dict[str, Any] = {
 STEM = 5  # characters of a word that are compared
 MOST_OF = 0.75
 MOST = 150  # facts that are put into order
+LEAST_NEW = 1 / 3  # of a fact's gain
 PRIOR = 0.5  # occurrences of every word beyond those seen
 STANDING = 1 / 3  # of the sessions of the best attested answer, for a newer one to replace it
 PASSING_KINDS = ("Feelings",)
@@ -158,7 +159,10 @@ def weighed_facts(statements: pl.DataFrame, known: Vocabularies) -> pl.DataFrame
 
 
 def _told_in_order(facts: pl.DataFrame, gains: Mapping[str, Mapping[str, float]]) -> pl.DataFrame:
-    """The facts with the one first that tells most that no earlier one told; `MOST` of them."""
+    """The facts with the one first that tells most that no earlier one told; `MOST` of them.
+
+    One of which earlier ones told all but `LEAST_NEW` of its gain is left out.
+    """
     sure = 1 - pl.lit(2.0).pow(-pl.col("sessions").cast(pl.Float64))
     weight = sure / (pl.col("text").str.len_bytes() / BYTES_A_TOKEN)
     asked = pl.col("kind").is_in(ASKED_KINDS) * ASKED
@@ -179,8 +183,11 @@ def _told_in_order(facts: pl.DataFrame, gains: Mapping[str, Mapping[str, float]]
 
     while left:
         best = max(left, key=worth)
-        told |= gains[left.pop(best)[0]].keys()
-        order.append(best)
+        bits = gains[left.pop(best)[0]]
+        new = sum(gain for word, gain in bits.items() if word not in told)
+        if new >= LEAST_NEW * sum(bits.values()):
+            order.append(best)
+            told |= bits.keys()
     return ranked[order].select(list(FACTS))
 
 
