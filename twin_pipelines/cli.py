@@ -234,6 +234,18 @@ def serve(
 
 
 @app.command()
+def chat(
+    port: Annotated[
+        int | None, typer.Option(min=1, max=65_535, help="Of a server that runs already.")
+    ] = None,
+) -> None:
+    """Talk with the twin here, through `twin serve` where it runs; /memories shows what it knew."""
+    from twin_pipelines.commands.chat import chat as run
+
+    run(load_settings(), port, console)
+
+
+@app.command()
 def blind(
     port: Annotated[
         int, typer.Option(min=0, max=65_535, help="Of the page; default: any free one.")
@@ -332,6 +344,19 @@ def bench_memory(
 
     result = run(messages)
     typer.echo(json.dumps(result, indent=2)) if as_json else console.print_json(data=result)
+
+
+@bench_app.command()
+def locomo(
+    files: Annotated[list[Path], typer.Argument(help="Files in LoCoMo's own schema.")],
+    as_json: Json = False,
+) -> None:
+    """How much of a question's evidence is found, turn by turn; beside BM25 and meaning alone."""
+    from twin_pipelines.commands.bench_locomo import locomo as run
+    from twin_pipelines.commands.bench_locomo import table
+
+    result = run(files)
+    typer.echo(json.dumps(result, indent=2)) if as_json else console.print(table(result))
 
 
 @bench_app.command()

@@ -6,6 +6,7 @@ import signal
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -17,6 +18,9 @@ from twin_pipelines.settings import TwinError, TwinSettings
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
+    from twin_pipelines.serving.engine import Engine
+    from twin_pipelines.serving.follow import Follower
+
 HOST = "127.0.0.1"
 KEEP_ALIVE_SECONDS = 75  # longer than clients keep an idle connection, so that none is cut in use
 GRACE_SECONDS = 5  # for requests that are being answered when the server is told to stop
@@ -27,20 +31,37 @@ def serve(settings: TwinSettings, port: int | None, console: Console) -> None:
 
     Raises TwinError when the port is taken.
     """
-    from twin_pipelines.serving.app import create_app
-    from twin_pipelines.serving.engine import Engine
-    from twin_pipelines.serving.follow import Follower
-
-    token = bearer_token(settings)
     with open_databases(settings) as databases, listening(settings, port) as listener:
-        engine = Engine(settings.serving.batch_size, settings.serving.waiting)
-        follower = Follower(engine, databases.twin, settings)
-        app = create_app(engine, token, settings.serving, follower)
+        app = server(settings, databases.twin).app
         address = f"http://{HOST}:{listener.getsockname()[1]}"
         console.print(f"The twin answers at {address}/v1", soft_wrap=True)
         console.print(f"Its token (as api_key) is in {token_file(settings)}", soft_wrap=True)
         run_server(app, listener)
     console.print("Stopped.")
+
+
+@dataclass(frozen=True)
+class Server:
+    """The parts of a server; engine and follower begin to work when the application runs."""
+
+    app: FastAPI
+    engine: Engine
+    follower: Follower
+
+
+def server(settings: TwinSettings, url: str) -> Server:
+    """A server of whichever release is in force in the twin's database at `url`."""
+    from twin_pipelines.serving.app import create_app
+    from twin_pipelines.serving.engine import Engine
+    from twin_pipelines.serving.follow import Follower
+    from twin_pipelines.serving.recollection import Recollection
+
+    engine = Engine(settings.serving.batch_size, settings.serving.waiting)
+    follower = Follower(engine, url, settings)
+    recollection = Recollection(url, settings)
+    token = bearer_token(settings)
+    app = create_app(engine, token, settings.serving, follower, recollection)
+    return Server(app, engine, follower)
 
 
 @contextmanager

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import PurePosixPath
 from typing import Any
@@ -17,6 +17,8 @@ class CoreMemory:
     title: str
     content: str
     importance: float
+    memory_id: str = field(default="", compare=False)
+    message_ids: tuple[str, ...] = field(default=(), compare=False)  # of raw_messages
 
 
 @dataclass(frozen=True)

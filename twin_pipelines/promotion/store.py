@@ -339,7 +339,8 @@ def release_in_force(connection: psycopg.Connection) -> ReleaseInForce | None:
                retrieval, forced, coalesce(in_force_since, promoted_at),
                coalesce((
                    select jsonb_agg(jsonb_build_object(
-                              'title', title, 'content', content, 'importance', importance)
+                              'title', title, 'content', content, 'importance', importance,
+                              'memory_id', memory_id, 'message_ids', message_ids)
                           order by importance desc, memory_id)
                    from core_memories where core_memories.release_id = releases.release_id
                ), '[]')
@@ -361,7 +362,10 @@ def release_in_force(connection: psycopg.Connection) -> ReleaseInForce | None:
         system_prompt=prompt or "",
         persona_version=persona or "",
         retrieval=retrieval,
-        core_memories=tuple(CoreMemory(**memory) for memory in memories),
+        core_memories=tuple(
+            CoreMemory(**{**memory, "message_ids": tuple(memory["message_ids"])})
+            for memory in memories
+        ),
         forced=forced,
         in_force_since=since,
         identity=identity or "",

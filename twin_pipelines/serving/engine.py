@@ -18,8 +18,10 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Literal
 
+from twin_pipelines.generation.context import Context, Line
 from twin_pipelines.generation.local import generate_replies
 from twin_pipelines.generation.prompt import Message
+from twin_pipelines.generation.remembered import Remembered
 from twin_pipelines.serving.voice import Voice
 from twin_pipelines.serving.writing import Writing
 from twin_pipelines.settings import TwinError
@@ -60,12 +62,13 @@ class Sampling:
 
 @dataclass(frozen=True)
 class Reply:
-    """A whole reply, and what it took."""
+    """A whole reply, what it took, and the lines of the prompt it was asked with."""
 
     text: str
     finish: Literal["stop", "length"]
     prompt_tokens: int
     reply_tokens: int
+    lines: tuple[Line, ...] = ()
 
 
 @dataclass(eq=False)
@@ -89,6 +92,7 @@ class Request:
     sampling: Sampling
     pieces: Callable[[str], None] | None
     ticket: Ticket
+    recalled: Sequence[Remembered] = ()
 
     def goes_with(self, first: Request) -> bool:
         """Whether both can be answered in one batch.
@@ -173,9 +177,11 @@ class Engine:
         messages: Sequence[Message],
         sampling: Sampling,
         pieces: Callable[[str], None] | None = None,
+        recalled: Sequence[Remembered] = (),
     ) -> Ticket:
         """Queue a request. `pieces` is called from the engine's thread.
 
+        What was `recalled` for it stands in the prompt as far as there is room, the best first.
         Raises NotReady when no release is in force, and Crowded when too many wait.
         """
         with self._changed:
@@ -187,7 +193,8 @@ class Engine:
                 raise Crowded(f"{self._most_waiting} requests wait already; ask again later.")
             ticket = Ticket(self._voice.name)
             ticket.answer.set_running_or_notify_cancel()  # from here on it cannot be cancelled
-            self._queue.append(Request(self._voice, messages, sampling, pieces, ticket))
+            request = Request(self._voice, messages, sampling, pieces, ticket, recalled)
+            self._queue.append(request)
             self._changed.notify_all()
         return ticket
 
@@ -232,10 +239,10 @@ class Engine:
 
 def _answer(batch: Sequence[Request], stopping: threading.Event) -> None:
     """Answer a batch of one voice and one kind of sampling; a failure is told to all who wait."""
-    ready: list[tuple[Request, list[Message], int]] = []
+    ready: list[tuple[Request, Context]] = []
     for request in batch:
         try:
-            ready.append((request, *request.voice.conversation(request.messages)))
+            ready.append((request, request.voice.context(request.messages, request.recalled)))
         except Exception as error:
             _fail(request, error)
     if not ready:
@@ -243,14 +250,14 @@ def _answer(batch: Sequence[Request], stopping: threading.Event) -> None:
     try:
         _write(ready, stopping)
     except Exception as error:
-        for request, _, _ in ready:
+        for request, _ in ready:
             _fail(request, error)
 
 
-def _write(ready: Sequence[tuple[Request, list[Message], int]], stopping: threading.Event) -> None:
+def _write(ready: Sequence[tuple[Request, Context]], stopping: threading.Event) -> None:
     first = ready[0][0]
     voice, sampling = first.voice, first.sampling
-    writings = [Writing(voice.tokenizer, one.sampling.stops) for one, _, _ in ready]
+    writings = [Writing(voice.tokenizer, one.sampling.stops) for one, _ in ready]
 
     def on_token(row: int, token: int) -> None:
         request, writing = ready[row][0], writings[row]
@@ -261,7 +268,7 @@ def _write(ready: Sequence[tuple[Request, list[Message], int]], stopping: thread
             raise _Stopped(STOPPING)
         if all(
             one.ticket.abandoned or other.stopped
-            for (one, _, _), other in zip(ready, writings, strict=True)
+            for (one, _), other in zip(ready, writings, strict=True)
         ):
             raise _Abandoned
 
@@ -270,7 +277,7 @@ def _write(ready: Sequence[tuple[Request, list[Message], int]], stopping: thread
         generate_replies(
             voice.model,
             voice.tokenizer,
-            [messages for _, messages, _ in ready],
+            [context.messages for _, context in ready],
             max_new_tokens=sampling.max_new_tokens,
             temperature=sampling.temperature,
             top_p=sampling.top_p,
@@ -279,14 +286,20 @@ def _write(ready: Sequence[tuple[Request, list[Message], int]], stopping: thread
             max_tokens=voice.context_tokens,
             on_token=on_token,
         )
-    for (request, _, prompt_tokens), writing in zip(ready, writings, strict=True):
+    for (request, context), writing in zip(ready, writings, strict=True):
         if request.ticket.abandoned:
             continue
         piece = writing.rest()
         if piece and request.pieces:
             request.pieces(piece)
         cut = len(writing.ids) == sampling.max_new_tokens and not writing.stopped
-        reply = Reply(writing.final(), "length" if cut else "stop", prompt_tokens, len(writing.ids))
+        reply = Reply(
+            text=writing.final(),
+            finish="length" if cut else "stop",
+            prompt_tokens=context.tokens,
+            reply_tokens=len(writing.ids),
+            lines=context.lines,
+        )
         request.ticket.answer.set_result(reply)
 
 

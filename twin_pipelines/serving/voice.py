@@ -7,13 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from twin_pipelines.foundation.models import resolve_model
+from twin_pipelines.generation.context import Context, Standing, build, standing
 from twin_pipelines.generation.local import load_model
-from twin_pipelines.generation.prompt import Message, chat_messages, fit, tokenize
-from twin_pipelines.promotion.in_force import CoreMemory, ReleaseInForce
-from twin_pipelines.settings import TwinError, TwinSettings
-
-TOKEN_CHARS = 16  # more than a token has but for long runs of one sign
-MEMORIES = "What you know about yourself:"
+from twin_pipelines.generation.prompt import Message
+from twin_pipelines.generation.remembered import Remembered
+from twin_pipelines.promotion.in_force import ReleaseInForce
+from twin_pipelines.settings import Serving, TwinError, TwinSettings
 
 
 class TooLong(TwinError):
@@ -27,7 +26,7 @@ class Voice:
     release: ReleaseInForce
     model: Any
     tokenizer: Any
-    system: str
+    standing: Standing
     context_tokens: int
 
     @property
@@ -35,35 +34,29 @@ class Voice:
         """What answers call it."""
         return f"twin-{self.release.version}"
 
-    def conversation(self, messages: Sequence[Message]) -> tuple[list[Message], int]:
-        """The messages as the model reads them, oldest turns cut, and their number of tokens.
+    @property
+    def system(self) -> str:
+        """The system prompt that every request begins with."""
+        return self.standing.text
 
-        The release's system prompt comes first; system messages of the request stand below it.
-        Raises TooLong when the last message alone does not fit.
+    def context(self, messages: Sequence[Message], recalled: Sequence[Remembered] = ()) -> Context:
+        """What the model is asked with, and the sources of every line (`generation.context`).
+
+        The release's system prompt comes first; system messages of the request stand below it, and
+        the oldest turns are cut. Raises TooLong when the last message alone does not fit.
         """
-        asked = [message["content"] for message in messages if message["role"] == "system"]
-        system = "\n\n".join(part for part in (self.system, *asked) if part)
-        turns = [message for message in messages if message["role"] != "system"]
-        turns = _newest(turns, self.context_tokens * TOKEN_CHARS)
-        whole = chat_messages(system, turns[:-1], turns[-1]["content"])
-        kept, ids = fit(self.tokenizer, whole, self.context_tokens)
-        if len(ids) > self.context_tokens:
+        built = build(self.tokenizer, self.standing, messages, self.context_tokens, recalled)
+        if built.tokens > self.context_tokens:
             raise TooLong(
-                f"The last message and the system prompt take {len(ids)} tokens and "
+                f"The last message and the system prompt take {built.tokens} tokens and "
                 f"{self.context_tokens} fit; shorten the message."
             )
-        return kept, len(ids)
+        return built
 
-
-def _newest(turns: Sequence[Message], chars: int) -> list[Message]:
-    """The last turns up to so many characters, and always the very last: fitting is slow."""
-    kept: list[Message] = []
-    for turn in reversed(turns):
-        chars -= len(turn["content"]) + 1
-        if kept and chars < 0:
-            break
-        kept.append(turn)
-    return kept[::-1]
+    def conversation(self, messages: Sequence[Message]) -> tuple[list[Message], int]:
+        """The messages of `context` without anything recalled, and their number of tokens."""
+        built = self.context(messages)
+        return built.messages, built.tokens
 
 
 def load_voice(
@@ -85,27 +78,24 @@ def load_voice(
             f"The model of {release.base_reference} reads {positions} tokens, no more than "
             "serving.max_new_tokens; lower that."
         )
-    told = [release.system_prompt, release.identity if serving.persona_page else ""]
-    prompt = "\n\n".join(part for part in told if part)
-    system = system_text(tokenizer, prompt, release.core_memories, serving.memory_tokens)
-    return Voice(release, model, tokenizer, system, room)
+    return Voice(release, model, tokenizer, what_stands(tokenizer, release, serving), room)
 
 
-def system_text(
-    tokenizer: Any, prompt: str, memories: Sequence[CoreMemory], memory_tokens: int
-) -> str:
-    """The system prompt with as many core memories, most important first, as fit the budget.
+def what_stands(tokenizer: Any, release: ReleaseInForce, serving: Serving) -> Standing:
+    """What every request to a release begins with: its prompt, persona page and core memories.
 
-    The budget is in tokens and for the memories alone; a memory that does not fit is passed over.
+    The most important memories that fit into `serving.memory_tokens`, which are for them alone.
     """
-    lines: list[str] = []
-    for memory in memories:
-        line = f"- {' '.join(memory.content.split())}"
-        if len(tokenize(tokenizer, "\n".join([MEMORIES, *lines, line]))) <= memory_tokens:
-            lines.append(line)
-    if not lines:
-        return prompt
-    return "\n\n".join(part for part in (prompt, "\n".join([MEMORIES, *lines])) if part)
+    return standing(
+        tokenizer,
+        release.system_prompt,
+        release.identity if serving.persona_page else "",
+        [
+            Remembered("core", memory.content, (memory.memory_id,), memory.message_ids)
+            for memory in release.core_memories
+        ],
+        serving.memory_tokens,
+    )
 
 
 def _weights(

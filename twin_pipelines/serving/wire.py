@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from twin_pipelines.generation.context import Line
 from twin_pipelines.generation.prompt import Message
 from twin_pipelines.serving.engine import Reply, Sampling
 from twin_pipelines.settings import Serving
@@ -15,6 +18,8 @@ from twin_pipelines.settings import Serving
 MODEL = "twin"  # whichever release is in force
 LONGEST_MESSAGE = 100_000  # characters
 MOST_MESSAGES = 10_000
+MOST_RECALLED = 50
+MEMORY_KINDS = ("pinned", "core", "recalled", "imagined", "session", "said")  # of lines
 ROLES = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant"}
 
 
@@ -45,6 +50,15 @@ class StreamOptions(BaseModel):
     include_usage: bool = False
 
 
+class Wishes(BaseModel):
+    """What only a twin can be asked for; other servers ignore it."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    memories: bool = False  # tell which memories stood in the prompt
+    recall: int = Field(default=0, ge=0, le=MOST_RECALLED)  # how many to look up for this answer
+
+
 class ChatRequest(BaseModel):
     """A chat completion that is asked for. Fields of the format that are not here are ignored."""
 
@@ -61,6 +75,7 @@ class ChatRequest(BaseModel):
     n: Literal[1] | None = None
     stream: bool = False
     stream_options: StreamOptions = StreamOptions()
+    twin: Wishes = Wishes()
 
     @field_validator("messages")
     @classmethod
@@ -76,6 +91,11 @@ class ChatRequest(BaseModel):
     def _null_is_default(cls, value: Any) -> Any:
         return StreamOptions() if value is None else value
 
+    @field_validator("twin", mode="before")
+    @classmethod
+    def _null_is_no_wish(cls, value: Any) -> Any:
+        return Wishes() if value is None else value
+
     @model_validator(mode="after")
     def _few_stops(self) -> ChatRequest:
         if isinstance(self.stop, list) and len(self.stop) > 4:
@@ -85,6 +105,10 @@ class ChatRequest(BaseModel):
     def plain(self) -> list[Message]:
         """The messages as the prompt's rendering takes them."""
         return [message.plain() for message in self.messages]
+
+    def question(self) -> str:
+        """The last message, as memories are searched for."""
+        return self.messages[-1].plain()["content"]
 
     def sampling(self, settings: Serving) -> Sampling:
         """How to draw the reply; the settings decide what the request leaves open."""
@@ -105,14 +129,15 @@ class Telling:
     def __init__(self, number: str, model: str) -> None:
         self._head = {"id": f"chatcmpl-{number}", "created": int(time.time()), "model": model}
 
-    def whole(self, reply: Reply) -> dict[str, Any]:
-        """The answer as one object."""
+    def whole(self, reply: Reply, extra: Mapping[str, Any]) -> dict[str, Any]:
+        """The answer as one object; `extra` are fields that only a twin has."""
         message = {"role": "assistant", "content": reply.text}
         return {
             **self._head,
             "object": "chat.completion",
             "choices": [{"index": 0, "message": message, "finish_reason": reply.finish}],
             "usage": _usage(reply),
+            **extra,
         }
 
     def opening(self) -> str:
@@ -123,17 +148,37 @@ class Telling:
         """An event with more text."""
         return self._chunk({"content": text})
 
-    def ending(self, reply: Reply, with_usage: bool) -> str:
-        """The last events."""
-        events = self._chunk({}, reply.finish)
+    def ending(self, reply: Reply, with_usage: bool, extra: Mapping[str, Any]) -> str:
+        """The last events; `extra` stands in the one that tells how it ended."""
+        events = self._chunk({}, reply.finish, extra)
         if with_usage:
             content = {"object": "chat.completion.chunk", "choices": [], "usage": _usage(reply)}
             events += event({**self._head, **content})
         return events + "data: [DONE]\n\n"
 
-    def _chunk(self, delta: dict[str, str], finish: str | None = None) -> str:
+    def _chunk(
+        self,
+        delta: dict[str, str],
+        finish: str | None = None,
+        extra: Mapping[str, Any] = MappingProxyType({}),
+    ) -> str:
         choice = {"index": 0, "delta": delta, "finish_reason": finish}
-        return event({**self._head, "object": "chat.completion.chunk", "choices": [choice]})
+        whole = {**self._head, "object": "chat.completion.chunk", "choices": [choice], **extra}
+        return event(whole)
+
+
+def remembered(lines: Sequence[Line]) -> list[dict[str, Any]]:
+    """The memories among the lines of a prompt, in its order, and what each was made of."""
+    return [
+        {
+            "kind": line.kind,
+            "text": line.text,
+            "memory_ids": list(line.memory_ids),
+            "message_ids": list(line.message_ids),
+        }
+        for line in lines
+        if line.kind in MEMORY_KINDS
+    ]
 
 
 def event(content: dict[str, Any]) -> str:

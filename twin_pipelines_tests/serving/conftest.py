@@ -16,8 +16,8 @@ from tiny_model import build_tiny_model
 from twin_pipelines.foundation.models import ResolvedModel
 from twin_pipelines.generation.local import load_model
 from twin_pipelines.promotion.in_force import CoreMemory, ReleaseInForce
-from twin_pipelines.serving.voice import Voice, system_text
-from twin_pipelines.settings import TwinSettings, load_settings
+from twin_pipelines.serving.voice import Voice, what_stands
+from twin_pipelines.settings import Serving, TwinSettings, load_settings
 
 PROMPTS = {1: "You are mali. Reply as mali would in this chat.", 2: "You are david."}
 
@@ -65,9 +65,8 @@ def make_voice(served_home: Path) -> Callable[[int], Voice]:
             forced=False,
             in_force_since=datetime(2026, 1, 1, tzinfo=UTC),
         )
-        return Voice(
-            release, model, tokenizer, system_text(tokenizer, PROMPTS[number], memories, 64), 512
-        )
+        stands = what_stands(tokenizer, release, Serving(memory_tokens=64))
+        return Voice(release, model, tokenizer, stands, 512)
 
     return make
 

@@ -12,7 +12,8 @@ import httpx
 import pytest
 
 from twin_pipelines.serving.access import bearer_token, token_file
-from twin_pipelines.serving.app import RELEASE_HEADER, create_app
+from twin_pipelines.serving.answers import RELEASE_HEADER
+from twin_pipelines.serving.app import create_app
 from twin_pipelines.serving.engine import Engine
 from twin_pipelines.serving.voice import Voice
 from twin_pipelines.settings import Serving, TwinError, TwinSettings
@@ -148,7 +149,7 @@ def test_before_the_first_release_the_answer_is_503_with_one_sentence() -> None:
 def test_a_client_who_hangs_up_is_waited_for_no_longer(
     make_voice: Callable[[int], Voice], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("twin_pipelines.serving.app.LOOK_SECONDS", 0.05)
+    monkeypatch.setattr("twin_pipelines.serving.answers.LOOK_SECONDS", 0.05)
     busy = Engine(batch_size=1, waiting=2)  # it never starts to answer
     busy.switch(make_voice(1))
     app = create_app(busy, TOKEN, Serving())
