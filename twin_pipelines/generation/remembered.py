@@ -50,6 +50,7 @@ _MONTHS: dict[Language, str] = {
 }
 _DATED = ("recalled", "imagined")
 _SPEAKER = re.compile(r"^[^:\n]{1,40}: ")
+LONGEST_NAME = 40  # characters of whoever said something
 _QUOTES = str.maketrans("“”„‟«»", '""""""')
 
 
@@ -57,8 +58,9 @@ _QUOTES = str.maketrans("“”„‟«»", '""""""')
 class Remembered:
     """Something a prompt may be told, and what it comes from.
 
-    `since` and `until` are the first and last day it was spoken of. A `session` may hold several
-    lines, one for each turn.
+    `since` and `until` are the first and last day it was spoken of, `speaker` who said it of
+    themselves, where that is not the subject. A `session` may hold several lines, one for each
+    turn.
     """
 
     kind: Kind
@@ -67,6 +69,7 @@ class Remembered:
     message_ids: tuple[str, ...] = ()
     since: date | None = None
     until: date | None = None
+    speaker: str = ""
 
 
 @dataclass(frozen=True)
@@ -77,8 +80,12 @@ class LeftOut:
     why: str
 
 
-def from_memory(found: Found, message_ids: Sequence[str] = ()) -> Remembered:
-    """A memory that was found (`memory.recall.search`), with the days it was spoken of (UTC)."""
+def from_memory(found: Found, subject: str, message_ids: Sequence[str] = ()) -> Remembered:
+    """A memory that was found (`memory.recall.search`), with the days it was spoken of (UTC).
+
+    What another than the `subject` said of themselves names them, or the twin would take it for its
+    own.
+    """
     return Remembered(
         kind="imagined" if found.imagined else "recalled",
         text=found.content,
@@ -86,6 +93,7 @@ def from_memory(found: Found, message_ids: Sequence[str] = ()) -> Remembered:
         message_ids=tuple(message_ids),
         since=found.first_at.date(),
         until=found.last_at.date(),
+        speaker="" if found.about == subject else found.about,
     )
 
 
@@ -108,7 +116,8 @@ def told(memory: Remembered, language: Language) -> str:
     if memory.kind in _AS_JUDGED:
         return f"- {flat}"
     when = _days(memory, language) if memory.kind in _DATED else ""
-    return f"- {when}“{flat.translate(_QUOTES)}”"
+    who = " ".join(memory.speaker.translate(_QUOTES).split())[:LONGEST_NAME]
+    return f"- {when}{who}{': ' if who else ''}“{flat.translate(_QUOTES)}”"
 
 
 def language_of(prompt: str) -> Language:

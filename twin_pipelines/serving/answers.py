@@ -83,7 +83,7 @@ class Answers:
             )
         except TwinError as error:
             return Recalled(problem=str(error))
-        return Recalled([from_memory(one) for one in found])
+        return Recalled([from_memory(one, self._recollection.subject) for one in found])
 
     async def _whole(self, asked: ChatRequest, recalled: Recalled, request: Request) -> Response:
         ticket = self._accept(asked, recalled)

@@ -15,6 +15,7 @@ from twin_pipelines.foundation.database import connect
 from twin_pipelines.memory.recall.recalls import record_recalls
 from twin_pipelines.memory.recall.search import Found, index, search
 from twin_pipelines.settings import TwinError, TwinSettings
+from twin_pipelines.sources.store import stored_subject
 
 logger = logging.getLogger(__name__)
 
@@ -36,6 +37,7 @@ class Recollection:
         self._asking = threading.Lock()
         self._connection: psycopg.Connection | None = None
         self._look_again = 0.0  # when, by the monotonic clock
+        self.subject = ""  # whose memories they are, once they were searched
 
     def encoder(self) -> Encoder:
         """The embedding model, loaded at the first call. Raises TwinError."""
@@ -112,6 +114,8 @@ class Recollection:
             if time.monotonic() >= self._look_again:
                 begun = time.monotonic()
                 index(connection, encoder)
+                chosen = stored_subject(connection)
+                self.subject = chosen.speaker if chosen else ""
                 ended = time.monotonic()
                 self._look_again = ended + max(FRESH_SECONDS, REST * (ended - begun))
             found = ask(connection)

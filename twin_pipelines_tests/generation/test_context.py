@@ -121,12 +121,22 @@ def test_what_a_search_found_is_told_with_its_days_and_dreams_as_never_happened(
     )
     recalled = Recalled("r1", "s", "haha  lovely\nday", then, 1.0, None, None, 1.0)
     dream = replace(found, memory_id="m2", content="a blue cow", last_at=then, imagined=True)
-    context = built(from_memory(found, ["r0"]), from_turn(recalled), from_memory(dream))
+    context = built(
+        from_memory(found, "mali", ["r0"]), from_turn(recalled), from_memory(dream, "mali")
+    )
     lines = {line.kind: line for line in context.lines}
     assert lines["recalled"].text == "- (1 May 2018 – 31 Jan 2019) “I paint”"
     assert lines["recalled"].message_ids == ("r0",)
     assert lines["said"].text == "- haha lovely day"
     assert "never happened" in system(context).split("a blue cow")[0].splitlines()[-2]
+
+
+def test_what_another_said_of_themselves_is_not_told_as_the_twins_own() -> None:
+    then = datetime(2018, 5, 1, tzinfo=UTC)
+    found = Found(
+        "m1", "knowledge", "", "", "I paint", "david\n“x”", 0.5, then, then, 1, 1, 1, 1, 1, 1, False
+    )
+    assert '- (1 May 2018) david "x": “I paint”' in system(built(from_memory(found, "mali")))
 
 
 def test_a_thai_twin_reads_heads_and_days_in_thai() -> None:
