@@ -9,7 +9,7 @@ import polars as pl
 from twin_pipelines.persona.identity.compose import FACTS_SECTION, fact_lines, fit_for_prompt
 from twin_pipelines.persona.identity.page import Line
 from twin_pipelines.persona.style.measure import WORD
-from twin_pipelines.persona.style.rules import style_rules
+from twin_pipelines.persona.style.rules import is_manner, style_rules
 
 MOST_RULES = 14
 TOLD_LENGTHS = ("words_per_turn", "words_per_line", "words_per_sentence")
@@ -99,7 +99,7 @@ def _terms(vocabulary: pl.DataFrame, kinds: Sequence[str]) -> list[Line]:
     lines = [
         Line(f"{row['kind']}/{row['term']}", row["term"], message_ids=_some(row["message_ids"]))
         for row in chosen.iter_rows(named=True)
-        if fit_for_prompt(row["term"])
+        if fit_for_prompt(row["term"]) and (row["kind"] != "never" or is_manner(row["term"]))
     ]
     return _distinct(lines)[:MOST_WORDS]
 
