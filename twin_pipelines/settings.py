@@ -252,6 +252,14 @@ class Memory(Section):
     dreams: int = Field(default=3, ge=0)  # new ones a reflection, at most
 
 
+class Retrieval(Section):
+    candidates: int = Field(default=150, ge=10, le=1_000)  # of a question that are ranked
+    reranker: str = ""  # reference of a cross-encoder; empty: the learned fusion has the last word
+    rerank_ms: float = Field(default=50.0, gt=0)  # what the cross-encoder may take for a question
+    expansion: Literal["chat", "feedback", "llm", "off"] = "chat"  # what is added to a question
+    cached: int = Field(default=2_048, ge=0)  # questions whose vectors and finds are kept
+
+
 class Automation(Section):
     daily_at: str = Field(default="03:00", pattern=r"^([01]\d|2[0-3]):[0-5]\d$")
     retrain_after_pairs: int = Field(default=500, ge=1)
@@ -260,6 +268,32 @@ class Automation(Section):
     drift_pairs: int = Field(default=150, ge=20)  # new ones below which drift is not judged
     drift_threshold: float = Field(default=0.02, gt=0, le=1)  # bits of divergence beyond chance
     refusals_before_alert: int = Field(default=3, ge=1)  # challengers refused in a row
+
+
+class Backend(Section):
+    """Something that can answer; the server asks the first that is able to.
+
+    champion: the release in force; previous: the one before it; base: the untuned model with the
+    persona page; memories: an honest answer made of what was recalled; openai: any server of that
+    format; ollama, llama_cpp: such a server with the champion's exported model. Keys are read from
+    the environment variable TWIN_BACKEND_API_KEY only.
+    """
+
+    kind: Literal["champion", "previous", "base", "memories", "openai", "ollama", "llama_cpp"]
+    url: str = Field(default="", pattern=r"^(https?://\S+)?$")
+    model: str = ""
+    deadline_seconds: float = Field(
+        default=60.0, gt=0
+    )  # for its first words; then the next is asked
+
+    @model_validator(mode="after")
+    def _can_be_reached(self) -> Backend:
+        remote = self.kind in ("openai", "ollama", "llama_cpp")
+        if remote and not self.url:
+            raise ValueError(f"a backend of kind {self.kind} needs a url")
+        if self.kind == "openai" and not self.model:
+            raise ValueError("a backend of kind openai needs a model")
+        return self
 
 
 class Serving(Section):
@@ -274,6 +308,11 @@ class Serving(Section):
     top_p: float = Field(default=0.95, gt=0, le=1)
     batch_size: int = Field(default=16, ge=1)  # requests answered side by side
     waiting: int = Field(default=512, ge=1)  # requests; one more is turned away
+    recall: int = Field(default=5, ge=0, le=50)  # memories looked up where a request says nothing
+    backends: tuple[Backend, ...] = tuple(
+        Backend(kind=kind) for kind in ("champion", "previous", "base", "memories")
+    )
+    chat_consent: str = ""  # who allowed that chats become messages of the history; empty: nobody
 
 
 class Llm(Section):
@@ -318,6 +357,7 @@ class TwinSettings(BaseSettings):
     gate: Gate = Gate()
     persona: Persona = Persona()
     memory: Memory = Memory()
+    retrieval: Retrieval = Retrieval()
     automation: Automation = Automation()
     serving: Serving = Serving()
     llm: Llm = Llm()
