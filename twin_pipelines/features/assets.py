@@ -7,6 +7,7 @@ import polars as pl
 
 from twin_pipelines.features.refresh import refresh_days
 from twin_pipelines.foundation.days import DayRange
+from twin_pipelines.foundation.markdown import markdown_table
 from twin_pipelines.foundation.partitions import DAILY, WITH_EVE, day_range
 from twin_pipelines.foundation.resources import TwinResource
 
@@ -62,6 +63,5 @@ def _shares(counts: pl.DataFrame, whole: int | None = None) -> str:
     """Counts with their share of `whole` (default: of their sum), as a markdown table."""
     total = whole if whole is not None else int(counts["count"].sum())
     name = counts.columns[0]
-    lines = [f"| {name} | count | share |", "|---|---|---|"]
-    lines += [f"| {value} | {count} | {count / total:.1%} |" for value, count in counts.rows()]
-    return "\n".join(lines) if counts.height else "none"
+    rows = [(value, count, f"{count / total:.1%}") for value, count in counts.rows()]
+    return markdown_table(rows, (name, "count", "share")) if rows else "none"

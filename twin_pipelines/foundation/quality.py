@@ -17,6 +17,7 @@ import polars as pl
 import psycopg
 
 from twin_pipelines.foundation.days import DayRange
+from twin_pipelines.foundation.markdown import markdown_table
 from twin_pipelines.foundation.partitions import DAILY
 from twin_pipelines.foundation.resources import TwinResource
 
@@ -109,13 +110,9 @@ def as_markdown(rows: Sequence[dict[str, Any]]) -> str:
     """The validation as a markdown table."""
     if not rows:
         return "no rows to look at"
-    lines = ["| expectation | column | passed | unexpected | observed |", "|---|---|---|---|---|"]
-    lines += [
-        f"| {row['expectation']} | {row['column']} | {'yes' if row['passed'] else '**no**'} "
-        f"| {row['unexpected']} | {row['observed']} |"
-        for row in rows
-    ]
-    return "\n".join(lines)
+    header = ("expectation", "column", "passed", "unexpected", "observed")
+    told = [{**row, "passed": "yes" if row["passed"] else "**no**"} for row in rows]
+    return markdown_table([[row[name] for name in header] for row in told], header)
 
 
 def _days(context: dg.AssetCheckExecutionContext) -> DayRange:

@@ -11,6 +11,7 @@ import psycopg
 from twin_pipelines.features.refresh import slices
 from twin_pipelines.features.store import load_session_turns, load_turns, raw_volume
 from twin_pipelines.foundation.days import DayRange
+from twin_pipelines.foundation.markdown import markdown_table
 from twin_pipelines.foundation.partitions import DAILY, WITH_EVE, day_range
 from twin_pipelines.foundation.resources import TwinResource
 from twin_pipelines.instruct import store
@@ -215,15 +216,14 @@ def _pair_metadata(pairs: pl.DataFrame) -> dict[str, Any]:
     usable = pairs.filter(pl.col("excluded").is_null())
     reasons = pairs["excluded"].drop_nulls().value_counts(sort=True)
     means = usable["quality_parts"].struct.unnest().mean()
-    lines = ["| excluded because | pairs |", "|---|---|"]
-    lines += [f"| {reason} | {count} |" for reason, count in reasons.iter_rows()]
-    parts = ["| part | mean |", "|---|---|"]
-    parts += [f"| {name} | {means[name].item():.2f} |" for name in QUALITY_PARTS if usable.height]
+    parts = [(name, f"{means[name].item():.2f}") for name in QUALITY_PARTS if usable.height]
     return {
         "usable pairs": usable.height,
         "excluded pairs": pairs.height - usable.height,
-        "excluded by reason": dg.MetadataValue.md("\n".join(lines)),
-        "quality by part": dg.MetadataValue.md("\n".join(parts)),
+        "excluded by reason": dg.MetadataValue.md(
+            markdown_table(reasons.rows(), ("excluded because", "pairs"))
+        ),
+        "quality by part": dg.MetadataValue.md(markdown_table(parts, ("part", "mean"))),
         **(
             {"mean quality": usable.select(pl.col("quality").mean()).item()}
             if usable.height

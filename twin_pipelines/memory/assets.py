@@ -10,6 +10,7 @@ from twin_pipelines.features.refresh import slices
 from twin_pipelines.features.store import load_session_turns, raw_volume
 from twin_pipelines.foundation.days import DayRange
 from twin_pipelines.foundation.llm import open_endpoint
+from twin_pipelines.foundation.markdown import markdown_table
 from twin_pipelines.foundation.partitions import DAILY, WITH_EVE, day_range
 from twin_pipelines.foundation.resources import TwinResource
 from twin_pipelines.memory import ledger, store
@@ -108,7 +109,9 @@ def core_candidates(context: dg.AssetExecutionContext, twin: TwinResource) -> dg
             "partner": partner or "none",
             "weightiest": dg.MetadataValue.md(_table(candidates.head(_SHOWN))),
             "candidates by kind": dg.MetadataValue.md(
-                _markdown(candidates["title"].value_counts(sort=True).rows(), "kind", "candidates")
+                markdown_table(
+                    candidates["title"].value_counts(sort=True).rows(), ("kind", "candidates")
+                )
             ),
         }
     )
@@ -125,21 +128,14 @@ def _facts(memories: pl.DataFrame) -> str:
         pl.col("valid_until").dt.date().cast(pl.String).fill_null("now"),
     ).rows()
     header = ("importance", "sessions", "about", "kind", "in their words", "since", "until")
-    return _markdown(rows, *header)
+    return markdown_table(rows, (*header,))
 
 
 def _table(candidates: pl.DataFrame) -> str:
     rows = candidates.select(
         pl.col("importance").round(2).cast(pl.String), "sessions", "title", "content"
     ).rows()
-    return _markdown(rows, "importance", "sessions", "kind", "in their words")
-
-
-def _markdown(rows: list[tuple[object, ...]], *header: str) -> str:
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join(
-        "| " + " | ".join(str(value).replace("|", "\\|") for value in line) + " |" for line in lines
-    )
+    return markdown_table(rows, ("importance", "sessions", "kind", "in their words"))
 
 
 @dg.asset(
@@ -170,10 +166,10 @@ def imported_memories(
             "rejected rows": rejected.height,
             "tables": dg.MetadataValue.md(_imported(reports)),
             "rejected because": dg.MetadataValue.md(
-                _markdown(list(problems(reports).items()), "table: reason", "rows")
+                markdown_table(list(problems(reports).items()), ("table: reason", "rows"))
             ),
             "rejected, the first": dg.MetadataValue.md(
-                _markdown(rejected.head(_SHOWN).rows(), "row", "reason", "excerpt")
+                markdown_table(rejected.head(_SHOWN).rows(), ("row", "reason", "excerpt"))
             ),
         }
     )
@@ -198,7 +194,7 @@ def _imported(reports: Sequence[TableReport]) -> str:
         for one in reports
     ]
     header = ("table", "as", "read", "imported", "rejected", "inactive", "quarantined")
-    return _markdown(rows, *header, "written", "archived", "columns")
+    return markdown_table(rows, (*header, "written", "archived", "columns"))
 
 
 @dg.asset(
@@ -237,8 +233,8 @@ def dream_memories(context: dg.AssetExecutionContext, twin: TwinResource) -> dg.
             "new": reflected.made.height,
             "worded by the model": reflected.by_model,
             "put away": reflected.put_away,
-            "latest": dg.MetadataValue.md(_markdown(rows, "dreamt on", "kind", "dream")),
-            "came true": dg.MetadataValue.md(_markdown(came_true.rows(), "dream", "on")),
+            "latest": dg.MetadataValue.md(markdown_table(rows, ("dreamt on", "kind", "dream"))),
+            "came true": dg.MetadataValue.md(markdown_table(came_true.rows(), ("dream", "on"))),
         }
     )
 
@@ -294,7 +290,7 @@ def procedural_memories(
             "changed": run.changed,
             "ledger run": run.run_id if run.changed_anything else "none: nothing changed",
             "procedures": dg.MetadataValue.md(
-                _markdown(rows, "importance", "kind", "sessions", "status", "what they do")
+                markdown_table(rows, ("importance", "kind", "sessions", "status", "what they do"))
             ),
         }
     )
@@ -335,7 +331,7 @@ def memory_embeddings(
             "model": encoder.model_id,
             "dimensions": encoder.dimensions,
             "by type": dg.MetadataValue.md(
-                _markdown(rows, "type", "active memories", "with a vector", "with words")
+                markdown_table(rows, ("type", "active memories", "with a vector", "with words"))
             ),
         }
     )
@@ -383,10 +379,10 @@ def archived_memories(
             **({} if effect.before is None else {"recall at 10 before": effect.before}),
             **({} if effect.after is None else {"recall at 10 after": effect.after}),
             "recall by age": dg.MetadataValue.md(
-                _markdown(effect.by_age.rows(), "last said", "asked for", "before", "after")
+                markdown_table(effect.by_age.rows(), ("last said", "asked for", "before", "after"))
             ),
             "most important that go": dg.MetadataValue.md(
-                _markdown(shown.rows(), "importance", "days", "type", "memory")
+                markdown_table(shown.rows(), ("importance", "days", "type", "memory"))
             ),
             "retention": dg.MetadataValue.md(_retention(planned)),
         }
@@ -406,7 +402,9 @@ def _retention(planned: Plan) -> str:
         )
         .sort("type")
     )
-    return _markdown(kinds.rows(), "type", "memories", "lowest tenth", "median", "highest tenth")
+    return markdown_table(
+        kinds.rows(), ("type", "memories", "lowest tenth", "median", "highest tenth")
+    )
 
 
 @dg.asset(
@@ -461,10 +459,10 @@ def episodic_memories(
             "sessions the model was asked about": done.asked,
             "sessions it left unread": done.unread,
             "memories by kind": dg.MetadataValue.md(
-                _markdown(tally.rows(), "type", "kind", "memories")
+                markdown_table(tally.rows(), ("type", "kind", "memories"))
             ),
             "weightiest": dg.MetadataValue.md(
-                _markdown(rows.rows(), "importance", "kind", "in their words", "for the day")
+                markdown_table(rows.rows(), ("importance", "kind", "in their words", "for the day"))
             ),
         }
     )

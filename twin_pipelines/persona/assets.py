@@ -10,6 +10,7 @@ import psycopg
 from twin_pipelines.features.refresh import slices
 from twin_pipelines.features.store import load_session_turns, load_turns, raw_volume
 from twin_pipelines.foundation.days import DayRange
+from twin_pipelines.foundation.markdown import markdown_table
 from twin_pipelines.foundation.resources import TwinResource
 from twin_pipelines.persona import store
 from twin_pipelines.persona.identity import store as identity_store
@@ -339,13 +340,6 @@ def vocabulary(context: dg.AssetExecutionContext, twin: TwinResource) -> dg.Mate
             **_pictures(draw_vocabulary(twin.settings.persona_dir, rows)),
         }
     )
-
-
-def markdown_table(rows: Sequence[Sequence[object]], header: Sequence[str]) -> str:
-    """Rows as a table in markdown."""
-    lines = [header, ["---"] * len(header), *rows]
-    cells = [[" ".join(str(value).split()).replace("|", "\\|") for value in line] for line in lines]
-    return "\n".join(f"| {' | '.join(line)} |" for line in cells)
 
 
 def _history(connection: psycopg.Connection) -> Iterator[DayRange]:

@@ -7,6 +7,7 @@ import psycopg
 
 from twin_pipelines.evaluation import scorecard
 from twin_pipelines.evaluation.store import evaluation, latest_evaluation
+from twin_pipelines.foundation.markdown import markdown_table
 from twin_pipelines.foundation.registry import register_version
 from twin_pipelines.foundation.resources import TwinResource
 from twin_pipelines.foundation.tracking import MlflowTracking
@@ -222,11 +223,8 @@ def _told(release: store.Release, words: str) -> str:
 
 
 def _conditions(verdict: dict[str, Any]) -> str:
-    lines = [f"**{verdict['words']}**", "", "| condition | passed | why |", "|---|---|---|"]
-    lines += [
-        f"| {one['name']} | {_outcome(one)} | {one['words']} |" for one in verdict["conditions"]
-    ]
-    return "\n".join(lines)
+    rows = [(one["name"], _outcome(one), one["words"]) for one in verdict["conditions"]]
+    return f"**{verdict['words']}**\n\n{markdown_table(rows, ('condition', 'passed', 'why'))}"
 
 
 def _outcome(condition: dict[str, Any]) -> str:
@@ -236,10 +234,8 @@ def _outcome(condition: dict[str, Any]) -> str:
 
 
 def _listed(memories: list[dict[str, Any]]) -> str:
-    lines = ["| memory | kind | importance | sessions |", "|---|---|---|---|"]
-    lines += [
-        f"| {' '.join(one['content'].split()).replace('|', '/')} | {one['title']} "
-        f"| {one['importance']:.2f} | {one['sessions']} |"
+    rows = [
+        (one["content"], one["title"], f"{one['importance']:.2f}", one["sessions"])
         for one in memories
     ]
-    return "\n".join(lines)
+    return markdown_table(rows, ("memory", "kind", "importance", "sessions"))

@@ -3,6 +3,7 @@
 import dagster as dg
 import polars as pl
 
+from twin_pipelines.foundation.markdown import markdown_table
 from twin_pipelines.foundation.partitions import DAILY, day_range
 from twin_pipelines.foundation.resources import TwinResource
 from twin_pipelines.sources.landing import ImportReport, Landed, land_days
@@ -57,29 +58,31 @@ def _in_words(report: ImportReport) -> str:
 
 
 def _by_source(landed: Landed) -> str:
-    lines = ["| source | days | messages |", "|---|---|---|"]
-    for (source,), rows in landed.counts.sort("source").group_by("source", maintain_order=True):
-        lines.append(f"| {source} | {rows.height:,} | {rows['messages'].sum():,} |")
-    return "\n".join(lines) if landed.counts.height else "none"
+    rows = [
+        (source, f"{days.height:,}", f"{days['messages'].sum():,}")
+        for (source,), days in landed.counts.sort("source").group_by("source", maintain_order=True)
+    ]
+    return markdown_table(rows, ("source", "days", "messages")) if rows else "none"
 
 
 def _reports(reports: tuple[ImportReport, ...]) -> str:
-    lines = [
-        "| source | read | landed | rejected | repaired | notices |",
-        "|---|---|---|---|---|---|",
-    ]
-    lines += [
-        f"| {report.source} | {report.read:,} | {report.landed:,} | {report.rejected:,} "
-        f"| {report.repaired:,} | {'; '.join(report.notices)} |"
+    if not reports:
+        return "nothing to read: everything was imported by hand"
+    rows = [
+        (
+            report.source,
+            *(f"{n:,}" for n in (report.read, report.landed, report.rejected, report.repaired)),
+            "; ".join(report.notices),
+        )
         for report in reports
     ]
-    return "\n".join(lines) if reports else "nothing to read: everything was imported by hand"
+    return markdown_table(rows, ("source", "read", "landed", "rejected", "repaired", "notices"))
 
 
 def _problems(reports: tuple[ImportReport, ...]) -> str:
-    lines = [
-        f"| {report.source} | {problem} | {rows:,} |"
+    found = [
+        (report.source, problem, f"{rows:,}")
         for report in reports
         for problem, rows in report.problems.items()
     ]
-    return "\n".join(["| source | problem | rows |", "|---|---|---|", *lines]) if lines else "none"
+    return markdown_table(found, ("source", "problem", "rows")) if found else "none"

@@ -10,6 +10,7 @@ import psycopg
 from pydantic import Field
 
 from twin_pipelines.foundation.fingerprints import read_json
+from twin_pipelines.foundation.markdown import markdown_table
 from twin_pipelines.foundation.models import resolve_model
 from twin_pipelines.foundation.resources import TwinResource
 from twin_pipelines.instruct.store import dataset
@@ -144,13 +145,12 @@ def _row(adapter_id: str, kind: str, artefact: dict[str, Any], folder: Path) -> 
 
 def _metadata(folder: Path, manifest: dict[str, Any]) -> dict[str, Any]:
     artefacts = manifest["artefacts"]
-    table = [COLUMNS, ("---",) * len(COLUMNS), *rows(manifest)]
     return {
         "adapter_id": manifest["adapter_id"],
         "base_model": manifest["base_model"],
         "dagster/row_count": len(artefacts),
         "bytes": sum(artefact["bytes"] for artefact in artefacts.values()),
         "passed": sum(one["parity"]["verdict"] == PASSED for one in artefacts.values()),
-        "parity": dg.MetadataValue.md("\n".join(f"| {' | '.join(row)} |" for row in table)),
+        "parity": dg.MetadataValue.md(markdown_table(list(rows(manifest)), COLUMNS)),
         "folder": dg.MetadataValue.path(folder),
     }
