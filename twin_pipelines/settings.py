@@ -93,6 +93,7 @@ class Source(Section):
     path: Path | None = None  # kind = "file": a .jsonl or .csv file
     url: str = ""  # kind = "table": the source database; empty: the twin's own
     table: str = "conversations"
+    capture: bool = False  # kind = "table": follow its inserts, edits and deletions as they happen
     columns: Columns = Columns()
 
 
@@ -236,6 +237,7 @@ class MemoryTable(Section):
     table: str
     type: Literal["core", "knowledge", "emotional", "dream", "short_term"]
     url: str = ""  # the source database; empty: the twin's own
+    capture: bool = False  # follow its changes as they happen
     consent: str = ""  # who allowed it, and when
     columns: dict[str, str] = {}  # ours = theirs, where the names are not the usual ones
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from datetime import date, datetime, time, timedelta
 from functools import partial
@@ -55,33 +55,31 @@ def read_table(
     Streams through a server-side cursor. Raises TwinError when the table or a column is missing, or
     the columns cannot be meant.
     """
-    types = _column_types(connection, source)
-    query = _query(source, types, rules)
-    moment = types[source.columns.sent_at]
+    types = column_types(connection, source)
+    columns = source.columns
+    sent_at = sql.Identifier(columns.sent_at)
+    kind = types[columns.sent_at]
+    window = _moment(columns.sent_at, kind) if kind in _NUMBERS else sent_at
+    query = sql.SQL(
+        "{} from {} where ({window} >= %(first)s and {window} < %(until)s) or {sent_at} is null"
+    ).format(_selected(source, types, rules), _table(source.table), window=window, sent_at=sent_at)
     identities = Identities(apart=False)
     line = 0
     try:
         with connection.cursor(name="twin_source") as cursor:
-            cursor.execute(query, _bounds(days, rules, moment))
+            cursor.execute(query, _bounds(days, rules, kind))
             while rows := cursor.fetchmany(ROWS_AT_ONCE):
-                loose, dayed = _by_day(_loose(rows, line, rules), rules)
+                yield identities.complete(_batch(rows, line, source, rules), rules)
                 line += len(rows)
-                batch = tidy(loose, rules, partial(_shown, rows))
-                if source.columns.conversation_id:
-                    batch = batch.mended(dayed, BY_DAY, rules)
-                yield identities.complete(batch, rules)
     except psycopg.errors.InsufficientPrivilege as error:
-        raise TwinError(
-            f"The user {connection.info.user} may not read the table {source.table}; grant it "
-            "SELECT."
-        ) from error
+        raise _unreadable(connection, source) from error
 
 
 def days_of(
     connection: psycopg.Connection, source: Source, rules: Rules
 ) -> tuple[date, date] | None:
     """First and last day with messages, between 1970 and tomorrow; None: there are none."""
-    types = _column_types(connection, source)
+    types = column_types(connection, source)
     moment = _moment(source.columns.sent_at, types[source.columns.sent_at])
     query = sql.SQL(
         """
@@ -94,11 +92,15 @@ def days_of(
     return (row[0], row[1]) if row and row[0] else None
 
 
-def _column_types(connection: psycopg.Connection, source: Source) -> dict[str, str]:
-    """Type by column. Raises TwinError when what the settings name is not there."""
+def column_types(connection: psycopg.Connection, source: Source) -> dict[str, str]:
+    """Type by column, as its values can be cast to it.
+
+    Raises TwinError when what the settings name is not there.
+    """
     rows = connection.execute(
         """
-        select attname, coalesce(base.typname, type.typname)
+        select attname, case when pg_type_is_visible(coalesce(base.oid, type.oid))
+                             then coalesce(base.typname, type.typname) else 'text' end
         from pg_attribute
         join pg_type as type on type.oid = atttypid
         left join pg_type as base on base.oid = nullif(type.typbasetype, 0)
@@ -159,32 +161,125 @@ def _table(name: str) -> sql.Identifier:
     return sql.Identifier(*name.split("."))
 
 
-def _query(source: Source, types: dict[str, str], rules: Rules) -> sql.Composed:
+def read_whole(
+    connection: psycopg.Connection, source: Source, rules: Rules
+) -> Iterator[tuple[Batch, list[str]]]:
+    """All of the table's messages, in blocks, each with the identities of its rows in order.
+
+    Lines are counted from 1 in each block. Streams through a server-side cursor. Raises TwinError
+    as `read_table` does.
+    """
+    types = column_types(connection, source)
+    query = sql.SQL("{} from {}").format(_selected(source, types, rules), _table(source.table))
+    try:
+        with connection.cursor(name="twin_source") as cursor:
+            cursor.execute(query, {"zone": rules.zone.key})
+            while rows := cursor.fetchmany(ROWS_AT_ONCE):
+                yield _batch(rows, 0, source, rules), [str(row[0] or "") for row in rows]
+    except psycopg.errors.InsufficientPrivilege as error:
+        raise _unreadable(connection, source) from error
+
+
+def read_keys(
+    connection: psycopg.Connection, source: Source, keys: Sequence[str], rules: Rules
+) -> Batch:
+    """The messages that have these identities now, in one batch.
+
+    Raises TwinError when the table or a column is missing.
+    """
+    types = column_types(connection, source)
+    key = sql.Identifier(source.columns.message_id)
+    query = sql.SQL("{} from {} where {} = any(%(keys)s::{}[])").format(
+        _selected(source, types, rules),
+        _table(source.table),
+        key,
+        sql.Identifier(types[source.columns.message_id]),
+    )
+    rows = connection.execute(query, {"keys": list(keys), "zone": rules.zone.key}).fetchall()
+    return Identities(apart=False).complete(_batch(rows, 0, source, rules), rules)
+
+
+def read_values(
+    connection: psycopg.Connection,
+    source: Source,
+    types: Mapping[str, str],
+    values: Mapping[str, Sequence[str | None]],
+    rules: Rules,
+) -> Batch:
+    """Rows given as text, by column and in one order, read as the table's own rows are.
+
+    `types` are `column_types`; a column that is not given is null. The database casts the text,
+    so that a row that went by and a row that stands give the same message.
+    """
+    count = max((len(column) for column in values.values()), default=0)
+    given = {name: list(values[name]) for name in mapped_columns(source, types) if name in values}
+    typed = {source.columns.sent_at, MESSAGE_TYPE, *source.columns.metadata}
+    selected = [
+        sql.SQL("{}::{} as {}").format(
+            sql.Identifier(f"v{place}") if name in given else sql.SQL("null"),
+            sql.Identifier(types[name] if name in typed else "text"),
+            sql.Identifier(name),
+        )
+        for place, name in enumerate(mapped_columns(source, types))
+    ]
+    places = [place for place, name in enumerate(mapped_columns(source, types)) if name in given]
+    query = sql.SQL(
+        "{} from (select {} from unnest({}) with ordinality as given ({}, place) order by place) "
+        "as changed"
+    ).format(
+        _selected(source, types, rules),
+        sql.SQL(", ").join(selected),
+        sql.SQL(", ").join(
+            sql.SQL("{}::text[]").format(sql.Placeholder(f"v{place}")) for place in places
+        ),
+        sql.SQL(", ").join(sql.Identifier(f"v{place}") for place in places),
+    )
+    asked = {f"v{place}": column for place, column in zip(places, given.values(), strict=True)}
+    rows = connection.execute(query, {**asked, "zone": rules.zone.key}).fetchall()
+    if len(rows) != count:
+        raise ValueError(f"{count} rows were given and {len(rows)} read")
+    return _batch(rows, 0, source, rules)
+
+
+def mapped_columns(source: Source, types: Mapping[str, str]) -> tuple[str, ...]:
+    """The columns a message is read from, each once."""
+    columns = source.columns
+    named = (
+        *(columns.message_id, columns.conversation_id, columns.speaker, columns.text),
+        *(columns.sent_at, columns.reply_to, MESSAGE_TYPE, *columns.metadata),
+    )
+    return tuple(dict.fromkeys(name for name in named if name in types))
+
+
+def _unreadable(connection: psycopg.Connection, source: Source) -> TwinError:
+    return TwinError(
+        f"The user {connection.info.user} may not read the table {source.table}; grant it SELECT."
+    )
+
+
+def _batch(rows: list[tuple[Any, ...]], line: int, source: Source, rules: Rules) -> Batch:
+    loose, dayed = _by_day(_loose(rows, line, rules), rules)
+    batch = tidy(loose, rules, partial(_shown, rows))
+    return batch.mended(dayed, BY_DAY, rules) if source.columns.conversation_id else batch
+
+
+def _selected(source: Source, types: Mapping[str, str], rules: Rules) -> sql.Composed:
+    """`select` and the columns of a message, as text, of whatever has the table's columns."""
     columns = source.columns
     text = sql.SQL("left({}::text, {})").format(
         sql.Identifier(columns.text), sql.Literal(rules.max_chars + 1)
     )
-    moment = _moment(columns.sent_at, types[columns.sent_at])
-    sent_at = sql.Identifier(columns.sent_at)
-    window = moment if types[columns.sent_at] in _NUMBERS else sent_at
     return sql.SQL(
-        """
-        select {message_id}, {conversation_id}, {speaker}, {text},
-               (extract(epoch from {moment}) * 1000000)::bigint, {reply_to}, {metadata}
-        from {table}
-        where ({window} >= %(first)s and {window} < %(until)s) or {sent_at} is null
-        """
+        "select {message_id}, {conversation_id}, {speaker}, {text}, "
+        "(extract(epoch from {moment}) * 1000000)::bigint, {reply_to}, {metadata}"
     ).format(
         message_id=_text(columns.message_id),
         conversation_id=_text(columns.conversation_id),
         speaker=_text(columns.speaker),
         text=text,
-        moment=moment,
+        moment=_moment(columns.sent_at, types[columns.sent_at]),
         reply_to=_text(columns.reply_to),
         metadata=_metadata(columns, types, rules),
-        table=_table(source.table),
-        window=window,
-        sent_at=sent_at,
     )
 
 
@@ -204,7 +299,7 @@ def _moment(column: str, kind: str) -> sql.Composable:
     return sql.SQL("({}::timestamp at time zone %(zone)s)").format(name)
 
 
-def _metadata(columns: Columns, types: dict[str, str], rules: Rules) -> sql.Composable:
+def _metadata(columns: Columns, types: Mapping[str, str], rules: Rules) -> sql.Composable:
     """JSON of the listed columns that are not null, cut one character beyond the limit."""
     names = list(dict.fromkeys(columns.metadata))
     if MESSAGE_TYPE in types and MESSAGE_TYPE not in names:

@@ -1,0 +1,84 @@
+"""Which source databases are followed, and which of their tables."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from psycopg.conninfo import conninfo_to_dict
+
+from twin_pipelines.settings import MemoryTable, Source, TwinError, TwinSettings
+
+if TYPE_CHECKING:
+    from twin_pipelines.sources.capture.pgoutput import Relation
+
+_DEFAULT_SCHEMA = "public"
+
+
+@dataclass(frozen=True)
+class Feed:
+    """One source database: its slot and publication have the feed's name.
+
+    `url` is empty for the twin's own database.
+    """
+
+    name: str
+    url: str
+    sources: tuple[Source, ...]
+    memories: tuple[MemoryTable, ...]
+
+    @property
+    def tables(self) -> tuple[str, ...]:
+        """Every table that is followed, as twin.toml writes it, each once."""
+        named = [one.table for one in self.sources] + [one.table for one in self.memories]
+        return tuple(dict.fromkeys(named))
+
+    @property
+    def mapping(self) -> str:
+        """Hash of how the messages are read: another one is read from the beginning."""
+        said = [[one.name, one.table, one.columns.model_dump()] for one in self.sources]
+        return hashlib.sha256(json.dumps(said).encode()).hexdigest()[:16]
+
+    def memories_of(self, relation: Relation) -> list[MemoryTable]:
+        """The tables of memories that a table is."""
+        return [one for one in self.memories if same_table(one.table, relation)]
+
+
+def feeds(settings: TwinSettings) -> tuple[Feed, ...]:
+    """The databases with a table that asks for `capture`, in the order of the settings."""
+    by_url: dict[str, tuple[list[Source], list[MemoryTable]]] = {}
+    for source in settings.sources:
+        if source.kind == "table" and source.capture:
+            by_url.setdefault(source.url, ([], []))[0].append(source)
+    for table in settings.memory.imports:
+        if table.capture:
+            by_url.setdefault(table.url, ([], []))[1].append(table)
+    return tuple(
+        Feed(_name(settings, url), url, tuple(sources), tuple(memories))
+        for url, (sources, memories) in by_url.items()
+    )
+
+
+def same_table(name: str, relation: Relation) -> bool:
+    """Whether a table of twin.toml (`table` or `schema.table`) is the one of the log."""
+    schema, _, table = name.rpartition(".")
+    return (schema or _DEFAULT_SCHEMA, table) == (relation.schema, relation.name)
+
+
+def _name(settings: TwinSettings, url: str) -> str:
+    """Stable for a state folder and a database, whatever the password."""
+    parts: Mapping[str, object] = {}
+    if url:
+        try:
+            parts = conninfo_to_dict(url)
+        except Exception as error:
+            raise TwinError(
+                "The url of a source in twin.toml is no address of a PostgreSQL database; write it "
+                "as postgresql://user@host:5432/name."
+            ) from error
+    place = [str(parts.get(name, "")) for name in ("host", "port", "dbname")]
+    digest = hashlib.sha256("\0".join([str(settings.home), *place]).encode()).hexdigest()
+    return f"twin_{digest[:12]}"
