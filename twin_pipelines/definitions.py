@@ -48,7 +48,12 @@ defs = dg.Definitions(
     ],
     jobs=[jobs.daily_refresh, jobs.remember, jobs.train_and_promote, jobs.export_model],
     schedules=[schedules.daily_schedule],
-    sensors=[sensors.remember_what_is_new, sensors.retrain_when_due],
+    sensors=[
+        sensors.follow_sources,
+        sensors.settle_what_was_followed,
+        sensors.remember_what_is_new,
+        sensors.retrain_when_due,
+    ],
     resources={
         "twin": TwinResource(),
         "tracking": MlflowTracking(),

@@ -1,9 +1,10 @@
-"""What the triggers look at: the only SQL of this room, and all of it reads."""
+"""What the triggers and the sensors look at: the only SQL of this room, and all of it reads."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 
 import psycopg
 
@@ -83,3 +84,32 @@ def last_training(connection: psycopg.Connection) -> datetime | None:
     """When the last training ended; None before the first."""
     row = connection.execute("select max(created_at) from adapters").fetchone()
     return row[0] if row else None
+
+
+def days_run_into(
+    connection: psycopg.Connection, days: Sequence[date], pause_minutes: int
+) -> list[date]:
+    """The days after these that a session runs into from one of them, now or when last derived."""
+    rows = connection.execute(
+        """
+        with touched as (select day, day + 1 as next from unnest(%(days)s::date[]) as day)
+        select next from touched where exists (
+            select from cleaned_messages as turn
+            join raw_messages as first on first.id = turn.session_id
+            where turn.day = next and first.day = touched.day
+        )
+        union
+        select next from touched, lateral (
+            select source, conversation_id, max(sent_at) as last from raw_messages
+            where raw_messages.day = touched.day group by source, conversation_id
+        ) as evening
+        join lateral (
+            select source, conversation_id, min(sent_at) as first from raw_messages
+            where raw_messages.day = touched.next group by source, conversation_id
+        ) as morning using (source, conversation_id)
+        where first - last < make_interval(mins => %(pause)s)
+        order by 1
+        """,
+        {"days": list(days), "pause": pause_minutes},
+    ).fetchall()
+    return [day for (day,) in rows]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
@@ -15,6 +16,10 @@ import psycopg
 
 from twin_pipelines.settings import Source, TwinSettings
 from twin_pipelines.sources import chitchat, files, landing_store, origins, store, tables
+from twin_pipelines.sources.capture import source_store
+from twin_pipelines.sources.capture.capture_store import Busy
+from twin_pipelines.sources.capture.drain import drain, reading
+from twin_pipelines.sources.capture.feeds import Feed, feeds
 from twin_pipelines.sources.landing_store import Reading
 from twin_pipelines.sources.messages import Batch, Rules, as_loose, day_of, tidy
 from twin_pipelines.sources.subject import Subject, resolve_subject
@@ -118,7 +123,8 @@ def land_days(
     """Bring the days up to date from every source in force, settle the subject, and commit.
 
     Configured files that were not landed yet are landed whole. Tables and the chitchat package are
-    read for the days, and each one's messages of the days are replaced in one transaction.
+    read for the days, and each one's messages of the days are replaced in one transaction. Sources
+    with `capture` are followed up to now, whatever the days.
     """
     in_force = origins.sources_in_force(connection, settings)
     desk = _Desk(connection, settings, Rules.of(settings), progress)
@@ -134,8 +140,10 @@ def land_days(
                     progress=progress,
                 )
             )
-        elif source.kind == "table":
+        elif source.kind == "table" and not source.capture:
             reports.append(_pull_table(desk, source, days))
+    for feed in feeds(settings):
+        reports += _follow(desk, feed)
     subject = resolve_subject(connection, settings)
     connection.commit()
     reports += [
@@ -175,6 +183,37 @@ def _pull_table(desk: _Desk, source: Source, days: DayRange) -> ImportReport:
             report = _pull(desk, source, where, days, batches)
     desk.connection.commit()
     return report
+
+
+def _follow(desk: _Desk, feed: Feed) -> list[ImportReport]:
+    """Bring over what a feed holds; nothing where another process is doing just that."""
+    try:
+        with reading(feed, desk.connection) as reader:
+            done = drain(desk.connection, reader, desk.settings, feed)
+            where = source_store.place(reader)
+    except Busy:
+        return []
+    brought = f"{done.transactions:,} transactions up to {done.position}"
+    notices = (f"taken over whole, then {brought}" if done.taken_over else brought,)
+    reports = []
+    for source in feed.sources:
+        changes = done.rows.get(source.table.rpartition(".")[2], Counter()).total()
+        read = done.messages.get(source.name, 0) + changes
+        report = ImportReport(
+            source.name,
+            f"table {source.table} in {where}",
+            read,
+            read - done.letters,
+            done.letters,
+            0,
+            min(done.days, default=None),
+            max(done.days, default=None),
+            {},
+            {},
+            notices,
+        )
+        reports.append(report)
+    return reports
 
 
 def _pull_chitchat(desk: _Desk, source: Source, days: DayRange, subject: Subject) -> ImportReport:

@@ -5,90 +5,18 @@ from __future__ import annotations
 import json
 import random
 import uuid
-from collections.abc import Iterator
 from typing import Any
 
 import psycopg
 import pytest
-from psycopg import sql
+from followed import say
 
 from twin_pipelines.foundation.database import connect
-from twin_pipelines.foundation.server import EmbeddedServer
-from twin_pipelines.settings import MemoryTable, Source, TwinError, TwinSettings
+from twin_pipelines.settings import MemoryTable, TwinError, TwinSettings
 from twin_pipelines.sources.capture import capture_store, source_store
 from twin_pipelines.sources.capture.capture_store import Busy
 from twin_pipelines.sources.capture.drain import Drained, drain
 from twin_pipelines.sources.capture.feeds import Feed, feeds
-
-CONVERSATIONS = """
-    create table conversations (
-        conversation_id uuid primary key default gen_random_uuid(), session_id text,
-        speaker text, message_text text, message_type text, topic text, importance_level int,
-        created_at timestamptz, content_json jsonb
-    )
-"""
-
-
-@pytest.fixture
-def source_url(server: EmbeddedServer) -> Iterator[str]:
-    """A source database on the test's server; its slots and itself are dropped afterwards."""
-    name = f"source_{uuid.uuid4().hex[:12]}"
-    with psycopg.connect(server.url("postgres"), autocommit=True) as administrator:
-        administrator.execute(f"create database {name}")
-        yield server.url(name)
-        slots = "select slot_name from pg_replication_slots where database = %s"
-        for (slot,) in administrator.execute(slots, [name]).fetchall():
-            administrator.execute("select pg_drop_replication_slot(%s)", [slot])
-        administrator.execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(name)))
-
-
-@pytest.fixture
-def source(source_url: str) -> Iterator[psycopg.Connection]:
-    """A writer of the source, with an empty table of conversations; it commits by itself."""
-    with psycopg.connect(source_url, autocommit=True) as writer:
-        writer.execute(CONVERSATIONS)
-        yield writer
-
-
-@pytest.fixture
-def reader(source_url: str, source: psycopg.Connection) -> Iterator[psycopg.Connection]:
-    """The connection by which the source is followed."""
-    opened = connect(source_url)
-    yield opened
-    opened.close()
-
-
-@pytest.fixture
-def settings(twin_home: TwinSettings, source_url: str) -> TwinSettings:
-    """Settings that follow the table."""
-    table = Source(name="angela", kind="table", consent="David, 2026", url=source_url, capture=True)
-    return twin_home.model_copy(update={"sources": (table,)})
-
-
-@pytest.fixture
-def feed(settings: TwinSettings) -> Feed:
-    """The one feed of the settings."""
-    (only,) = feeds(settings)
-    return only
-
-
-def say(source: psycopg.Connection, text: str, day: int = 1, **columns: Any) -> uuid.UUID:
-    """One message in May 2026; returns its identity."""
-    values = {
-        "session_id": "s1",
-        "speaker": "angela",
-        "message_text": text,
-        "created_at": f"2026-05-{day:02}T12:00:00Z",
-    } | columns
-    row = source.execute(
-        sql.SQL("insert into conversations ({}) values ({}) returning conversation_id").format(
-            sql.SQL(", ").join(map(sql.Identifier, values)),
-            sql.SQL(", ").join(sql.Placeholder() * len(values)),
-        ),
-        list(values.values()),
-    ).fetchone()
-    assert row
-    return row[0]
 
 
 def texts(connection: psycopg.Connection) -> list[str]:
@@ -105,12 +33,12 @@ def test_what_stands_is_taken_over_and_what_happens_then_follows(
     connection: psycopg.Connection,
     reader: psycopg.Connection,
     source: psycopg.Connection,
-    settings: TwinSettings,
+    following: TwinSettings,
     feed: Feed,
 ) -> None:
     first = say(source, "สวัสดีค่ะ good morning 🌞", day=1)
     second = say(source, "a typo", day=2)
-    begun = drain(connection, reader, settings, feed)
+    begun = drain(connection, reader, following, feed)
     assert (begun.taken_over, days(begun)) == (True, [1, 2])
 
     say(source, "new", day=3)
@@ -118,7 +46,7 @@ def test_what_stands_is_taken_over_and_what_happens_then_follows(
         "update conversations set message_text = 'no typo' where conversation_id = %s", [second]
     )
     source.execute("delete from conversations where conversation_id = %s", [first])
-    followed = drain(connection, reader, settings, feed)
+    followed = drain(connection, reader, following, feed)
 
     assert texts(connection) == ["no typo", "new"]
     assert (followed.taken_over, days(followed), followed.transactions) == (False, [1, 2, 3], 3)
@@ -130,13 +58,13 @@ def test_what_did_not_change_touches_no_day(
     connection: psycopg.Connection,
     reader: psycopg.Connection,
     source: psycopg.Connection,
-    settings: TwinSettings,
+    following: TwinSettings,
     feed: Feed,
 ) -> None:
     say(source, "as ever")
-    drain(connection, reader, settings, feed)
+    drain(connection, reader, following, feed)
     source.execute("update conversations set topic = 'weather'")
-    again = drain(connection, reader, settings, feed)
+    again = drain(connection, reader, following, feed)
     assert (again.transactions, again.days) == (1, set())
 
 
@@ -144,14 +72,14 @@ def test_a_followed_row_gives_the_same_message_as_one_taken_over(
     connection: psycopg.Connection,
     reader: psycopg.Connection,
     source: psycopg.Connection,
-    settings: TwinSettings,
+    following: TwinSettings,
 ) -> None:
-    columns = settings.sources[0].columns.model_copy(
+    columns = following.sources[0].columns.model_copy(
         update={"metadata": ("topic", "importance_level", "content_json")}
     )
-    mapped = settings.sources[0].model_copy(update={"columns": columns})
-    settings = settings.model_copy(update={"sources": (mapped,)})
-    (feed,) = feeds(settings)
+    mapped = following.sources[0].model_copy(update={"columns": columns})
+    following = following.model_copy(update={"sources": (mapped,)})
+    (feed,) = feeds(following)
     row = {
         "message_type": "text",
         "topic": "งาน; \\ ' \"",
@@ -160,9 +88,9 @@ def test_a_followed_row_gives_the_same_message_as_one_taken_over(
         "session_id": None,
     }
     say(source, "one\nline\ttab ' \\ \" 555", **row)
-    drain(connection, reader, settings, feed)
+    drain(connection, reader, following, feed)
     say(source, "one\nline\ttab ' \\ \" 555", **row)
-    drain(connection, reader, settings, feed)
+    drain(connection, reader, following, feed)
     found = connection.execute(
         "select count(distinct (conversation_id, speaker, text, sent_at, day, metadata)), count(*) "
         "from raw_messages"
@@ -174,17 +102,17 @@ def test_a_long_text_that_an_update_leaves_alone_stays(
     connection: psycopg.Connection,
     reader: psycopg.Connection,
     source: psycopg.Connection,
-    settings: TwinSettings,
+    following: TwinSettings,
     feed: Feed,
 ) -> None:
     long = "".join(random.Random(1).choices("abcdefghij ", k=20_000))
     identity = say(source, long, day=1)
-    drain(connection, reader, settings, feed)
+    drain(connection, reader, following, feed)
     source.execute(
-        "update conversations set created_at = '2026-05-04T12:00Z' where conversation_id = %s",
+        "update conversations set created_at = '2018-05-04T12:00Z' where conversation_id = %s",
         [identity],
     )
-    moved = drain(connection, reader, settings, feed)
+    moved = drain(connection, reader, following, feed)
     assert texts(connection) == [" ".join([long])]
     assert days(moved) == [1, 4]
 
@@ -193,10 +121,10 @@ def test_a_transaction_is_whole_and_its_last_word_counts(
     connection: psycopg.Connection,
     reader: psycopg.Connection,
     source: psycopg.Connection,
-    settings: TwinSettings,
+    following: TwinSettings,
     feed: Feed,
 ) -> None:
-    drain(connection, reader, settings, feed)
+    drain(connection, reader, following, feed)
     with source.transaction():
         gone = say(source, "said and taken back")
         kept = say(source, "first thought")
@@ -208,7 +136,7 @@ def test_a_transaction_is_whole_and_its_last_word_counts(
     with pytest.raises(ZeroDivisionError), source.transaction():
         say(source, "never committed")
         raise ZeroDivisionError
-    done = drain(connection, reader, settings, feed)
+    done = drain(connection, reader, following, feed)
     assert texts(connection) == ["second thought"]
     assert done.transactions == 1
 
@@ -217,23 +145,23 @@ def test_an_emptied_table_and_a_new_key_are_followed(
     connection: psycopg.Connection,
     reader: psycopg.Connection,
     source: psycopg.Connection,
-    settings: TwinSettings,
+    following: TwinSettings,
     feed: Feed,
 ) -> None:
     say(source, "before", day=1)
-    drain(connection, reader, settings, feed)
+    drain(connection, reader, following, feed)
     with source.transaction():
         say(source, "lost at once", day=2)
         source.execute("truncate conversations")
         identity = say(source, "after", day=3)
-    emptied = drain(connection, reader, settings, feed)
+    emptied = drain(connection, reader, following, feed)
     assert texts(connection) == ["after"]
     assert days(emptied) == [1, 3]
     source.execute(
         "update conversations set conversation_id = gen_random_uuid() where conversation_id = %s",
         [identity],
     )
-    drain(connection, reader, settings, feed)
+    drain(connection, reader, following, feed)
     assert texts(connection) == ["after"]
 
 
@@ -241,24 +169,24 @@ def test_a_row_that_breaks_the_mapping_is_set_aside_and_taken_over_once_it_is_me
     connection: psycopg.Connection,
     reader: psycopg.Connection,
     source: psycopg.Connection,
-    settings: TwinSettings,
+    following: TwinSettings,
     feed: Feed,
 ) -> None:
     say(source, "broken before", created_at=None)
-    drain(connection, reader, settings, feed)
+    drain(connection, reader, following, feed)
     broken = say(source, "no time", created_at=None)
     say(source, "fine")
-    done = drain(connection, reader, settings, feed)
+    done = drain(connection, reader, following, feed)
     waiting = capture_store.waiting_letters(connection)
     assert texts(connection) == ["fine"]
     assert (done.letters, waiting["reason"].to_list()) == (1, ["no time", "no time"])
     assert waiting["key"].to_list()[1] == str(broken)
 
     source.execute(
-        "update conversations set created_at = '2026-05-09T12:00Z' where conversation_id = %s",
+        "update conversations set created_at = '2018-05-09T12:00Z' where conversation_id = %s",
         [broken],
     )
-    drain(connection, reader, settings, feed)
+    drain(connection, reader, following, feed)
     assert texts(connection) == ["fine", "no time"]
     assert capture_store.waiting_letters(connection).height == 1
 
@@ -267,13 +195,13 @@ def test_a_good_message_that_becomes_broken_does_not_stay_as_it_was(
     connection: psycopg.Connection,
     reader: psycopg.Connection,
     source: psycopg.Connection,
-    settings: TwinSettings,
+    following: TwinSettings,
     feed: Feed,
 ) -> None:
     say(source, "soon without a speaker", day=6)
-    drain(connection, reader, settings, feed)
+    drain(connection, reader, following, feed)
     source.execute("update conversations set speaker = null")
-    done = drain(connection, reader, settings, feed)
+    done = drain(connection, reader, following, feed)
     assert (texts(connection), days(done), done.letters) == ([], [6], 1)
 
 
@@ -281,16 +209,16 @@ def test_a_lost_slot_is_made_anew_and_the_tables_reconciled_without_duplicates(
     connection: psycopg.Connection,
     reader: psycopg.Connection,
     source: psycopg.Connection,
-    settings: TwinSettings,
+    following: TwinSettings,
     feed: Feed,
 ) -> None:
     say(source, "unchanged", day=1)
     gone = say(source, "deleted while nobody looked", day=2)
-    drain(connection, reader, settings, feed)
+    drain(connection, reader, following, feed)
     source.execute("select pg_drop_replication_slot(%s)", [feed.name])
     source.execute("delete from conversations where conversation_id = %s", [gone])
     say(source, "said while nobody looked", day=3)
-    back = drain(connection, reader, settings, feed)
+    back = drain(connection, reader, following, feed)
     assert texts(connection) == ["unchanged", "said while nobody looked"]
     assert (back.taken_over, days(back)) == (True, [2, 3])
 
@@ -300,7 +228,7 @@ def test_transactions_open_during_the_takeover_are_neither_lost_nor_doubled(
     reader: psycopg.Connection,
     source: psycopg.Connection,
     source_url: str,
-    settings: TwinSettings,
+    following: TwinSettings,
     feed: Feed,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -319,7 +247,7 @@ def test_transactions_open_during_the_takeover_are_neither_lost_nor_doubled(
 
         monkeypatch.setattr(source_store, "snapshot_now", between)
         # The slot waits for open transactions, so the slow one begins after it was made.
-        begun = drain(connection, reader, settings, feed)
+        begun = drain(connection, reader, following, feed)
     assert begun.taken_over
     assert texts(connection) == [
         "between slot and snapshot",
@@ -333,18 +261,18 @@ def test_what_was_applied_is_not_applied_again_when_the_slot_went_back(
     connection: psycopg.Connection,
     reader: psycopg.Connection,
     source: psycopg.Connection,
-    settings: TwinSettings,
+    following: TwinSettings,
     feed: Feed,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    drain(connection, reader, settings, feed)
+    drain(connection, reader, following, feed)
     say(source, "once")
     real = source_store.advance
     monkeypatch.setattr(source_store, "advance", lambda *_: None)  # as a crash before it does
-    first = drain(connection, reader, settings, feed)
-    again = drain(connection, reader, settings, feed)
+    first = drain(connection, reader, following, feed)
+    again = drain(connection, reader, following, feed)
     monkeypatch.setattr(source_store, "advance", real)
-    last = drain(connection, reader, settings, feed)
+    last = drain(connection, reader, following, feed)
     assert (first.transactions, again.transactions, last.transactions) == (1, 0, 0)
     assert capture_store.touched(connection).height == 1
 
@@ -354,12 +282,12 @@ def test_a_reader_killed_at_any_statement_leaves_all_or_nothing_of_a_transaction
     connection: psycopg.Connection,
     reader: psycopg.Connection,
     source: psycopg.Connection,
-    settings: TwinSettings,
+    following: TwinSettings,
     feed: Feed,
     database_url: str,
     boundary: int,
 ) -> None:
-    drain(connection, reader, settings, feed)
+    drain(connection, reader, following, feed)
     with source.transaction():
         for number in range(3):
             say(source, f"message {number}", day=number + 1)
@@ -377,12 +305,12 @@ def test_a_reader_killed_at_any_statement_leaves_all_or_nothing_of_a_transaction
 
     dying.execute = execute  # type: ignore[method-assign]
     try:
-        drain(dying, reader, settings, feed)
+        drain(dying, reader, following, feed)
     except psycopg.OperationalError:
         reader.rollback()
     dying.close()
     assert len(texts(connection)) in (0, 3)
-    drain(connection, reader, settings, feed)
+    drain(connection, reader, following, feed)
     assert len(texts(connection)) == 3
     assert capture_store.touched(connection).height == 3
 
@@ -390,51 +318,51 @@ def test_a_reader_killed_at_any_statement_leaves_all_or_nothing_of_a_transaction
 def test_only_one_reader_at_a_time(
     connection: psycopg.Connection,
     reader: psycopg.Connection,
-    settings: TwinSettings,
+    following: TwinSettings,
     feed: Feed,
     database_url: str,
 ) -> None:
     other = connect(database_url)
     with capture_store.only_reader(other, feed), pytest.raises(Busy, match="another process"):
-        drain(connection, reader, settings, feed)
+        drain(connection, reader, following, feed)
     other.close()
-    assert drain(connection, reader, settings, feed).taken_over
+    assert drain(connection, reader, following, feed).taken_over
 
 
 def test_changes_of_a_table_of_memories_ask_for_its_import(
     connection: psycopg.Connection,
     reader: psycopg.Connection,
     source: psycopg.Connection,
-    settings: TwinSettings,
+    following: TwinSettings,
     source_url: str,
 ) -> None:
     source.execute("create table core_memories (memory_id uuid primary key, content text)")
     table = MemoryTable(
         table="core_memories", type="core", url=source_url, capture=True, consent="David, 2026"
     )
-    memory = settings.memory.model_copy(update={"imports": (table,)})
-    settings = settings.model_copy(update={"memory": memory})
-    (feed,) = feeds(settings)
-    assert drain(connection, reader, settings, feed).tables == {"core_memories"}
+    memory = following.memory.model_copy(update={"imports": (table,)})
+    following = following.model_copy(update={"memory": memory})
+    (feed,) = feeds(following)
+    assert drain(connection, reader, following, feed).tables == {"core_memories"}
     source.execute("insert into core_memories values (gen_random_uuid(), 'loves tea')")
-    assert drain(connection, reader, settings, feed).tables == {"core_memories"}
-    assert drain(connection, reader, settings, feed).tables == set()
+    assert drain(connection, reader, following, feed).tables == {"core_memories"}
+    assert drain(connection, reader, following, feed).tables == set()
 
 
 def test_another_mapping_is_taken_over_anew(
     connection: psycopg.Connection,
     reader: psycopg.Connection,
     source: psycopg.Connection,
-    settings: TwinSettings,
+    following: TwinSettings,
     feed: Feed,
 ) -> None:
     say(source, "said", topic="written")
-    drain(connection, reader, settings, feed)
-    columns = settings.sources[0].columns.model_copy(update={"text": "topic"})
-    mapped = settings.sources[0].model_copy(update={"columns": columns})
-    settings = settings.model_copy(update={"sources": (mapped,)})
-    (feed,) = feeds(settings)
-    assert drain(connection, reader, settings, feed).taken_over
+    drain(connection, reader, following, feed)
+    columns = following.sources[0].columns.model_copy(update={"text": "topic"})
+    mapped = following.sources[0].model_copy(update={"columns": columns})
+    following = following.model_copy(update={"sources": (mapped,)})
+    (feed,) = feeds(following)
+    assert drain(connection, reader, following, feed).taken_over
     assert texts(connection) == ["written"]
 
 
@@ -442,22 +370,22 @@ def test_a_column_that_was_renamed_stops_the_feed_with_the_remedy_and_loses_noth
     connection: psycopg.Connection,
     reader: psycopg.Connection,
     source: psycopg.Connection,
-    settings: TwinSettings,
+    following: TwinSettings,
     feed: Feed,
 ) -> None:
-    drain(connection, reader, settings, feed)
+    drain(connection, reader, following, feed)
     source.execute("alter table conversations rename message_text to words")
     source.execute(
         "insert into conversations (speaker, words, session_id, created_at) "
-        "values ('angela', 'waits', 's', '2026-05-01Z')"
+        "values ('angela', 'waits', 's', '2018-05-01Z')"
     )
     with pytest.raises(TwinError, match=r"no column message_text.*correct columns"):
-        drain(connection, reader, settings, feed)
+        drain(connection, reader, following, feed)
     problem = connection.execute("select problem from feeds").fetchone()
     connection.rollback()
     assert problem and "message_text" in problem[0]
     source.execute("alter table conversations rename words to message_text")
-    drain(connection, reader, settings, feed)
+    drain(connection, reader, following, feed)
     assert texts(connection) == ["waits"]
 
 
@@ -465,17 +393,17 @@ def test_a_table_without_a_key_is_refused_with_the_remedy(
     connection: psycopg.Connection,
     reader: psycopg.Connection,
     source: psycopg.Connection,
-    settings: TwinSettings,
+    following: TwinSettings,
     feed: Feed,
 ) -> None:
     source.execute("alter table conversations drop constraint conversations_pkey")
     with pytest.raises(TwinError, match="replica identity full"):
-        drain(connection, reader, settings, feed)
+        drain(connection, reader, following, feed)
     source.execute("alter table conversations replica identity full")
     identity = say(source, "found by its whole row")
-    drain(connection, reader, settings, feed)
+    drain(connection, reader, following, feed)
     source.execute("delete from conversations where conversation_id = %s", [identity])
-    drain(connection, reader, settings, feed)
+    drain(connection, reader, following, feed)
     assert texts(connection) == []
 
 
@@ -483,7 +411,7 @@ def test_a_user_without_the_right_is_told_what_to_run(
     connection: psycopg.Connection,
     source: psycopg.Connection,
     source_url: str,
-    settings: TwinSettings,
+    following: TwinSettings,
     feed: Feed,
 ) -> None:
     source.execute("create role guest login password 'guest'")
@@ -493,7 +421,7 @@ def test_a_user_without_the_right_is_told_what_to_run(
         guest = connect(f"{user.rsplit(':', 1)[0]}:guest@{rest}")
         source.execute("grant select on conversations to guest")
         with pytest.raises(TwinError, match="create publication"):
-            drain(connection, guest, settings, feed)
+            drain(connection, guest, following, feed)
         guest.close()
     finally:
         source.execute("drop owned by guest; drop role guest")
@@ -503,14 +431,14 @@ def test_an_added_column_disturbs_nothing(
     connection: psycopg.Connection,
     reader: psycopg.Connection,
     source: psycopg.Connection,
-    settings: TwinSettings,
+    following: TwinSettings,
     feed: Feed,
 ) -> None:
-    drain(connection, reader, settings, feed)
+    drain(connection, reader, following, feed)
     say(source, "before", day=1)
     source.execute("alter table conversations add mood text default 'calm'")
     say(source, "after", day=2, mood="glad")
-    drain(connection, reader, settings, feed)
+    drain(connection, reader, following, feed)
     assert texts(connection) == ["before", "after"]
 
 
@@ -518,13 +446,13 @@ def test_log_of_other_tables_is_let_go_while_nothing_happens_here(
     connection: psycopg.Connection,
     reader: psycopg.Connection,
     source: psycopg.Connection,
-    settings: TwinSettings,
+    following: TwinSettings,
     feed: Feed,
 ) -> None:
-    drain(connection, reader, settings, feed)
+    drain(connection, reader, following, feed)
     source.execute("create table other as select repeat('x', 1000) from generate_series(1, 5000)")
     before = source_store.slot_state(reader, feed.name).lag_bytes
     reader.rollback()
-    after = drain(connection, reader, settings, feed).lag_bytes
+    after = drain(connection, reader, following, feed).lag_bytes
     assert before > 1_000_000
     assert after < before / 10

@@ -13,6 +13,7 @@ import psycopg
 from psycopg.types.json import Jsonb
 
 from twin_pipelines.foundation.database import copy_frame, fetch_frame
+from twin_pipelines.foundation.days import DayRange
 from twin_pipelines.settings import TwinError
 from twin_pipelines.sources.capture.feeds import Feed
 
@@ -149,13 +150,23 @@ def proceed(
     )
 
 
-def looked(connection: psycopg.Connection, feed: Feed, lag_bytes: int, problem: str) -> None:
-    """Write down that the feed was looked at, and why it cannot be followed, if it cannot."""
+def feed_positions(connection: psycopg.Connection) -> dict[str, str]:
+    """How far each feed was followed."""
+    return dict(connection.execute("select feed, position::text from feeds").fetchall())
+
+
+def looked(connection: psycopg.Connection, feed: Feed, lag_bytes: int) -> None:
+    """Write down that the feed was read to its end, and how much was written there since."""
     connection.execute(
-        "update feeds set drained_at = clock_timestamp(), lag_bytes = %s, problem = %s "
+        "update feeds set drained_at = clock_timestamp(), lag_bytes = %s, problem = '' "
         "where feed = %s",
-        (lag_bytes, problem, feed.name),
+        (lag_bytes, feed.name),
     )
+
+
+def failed(connection: psycopg.Connection, feed: Feed, problem: str) -> None:
+    """Write down why the feed cannot be followed."""
+    connection.execute("update feeds set problem = %s where feed = %s", (problem, feed.name))
 
 
 def seen_by_snapshot(
@@ -288,20 +299,43 @@ def touched(connection: psycopg.Connection) -> pl.DataFrame:
     )
 
 
-def settle_days(connection: psycopg.Connection, seen: pl.DataFrame) -> int:
-    """Take days off the queue whose changes up to then (`touched`) are derived; how many went."""
+def touched_tables(connection: psycopg.Connection) -> list[str]:
+    """Tables of memories that wait for their import, in order."""
+    rows = connection.execute("select distinct table_name from touched_tables order by 1")
+    return [name for (name,) in rows.fetchall()]
+
+
+def settle_tables(connection: psycopg.Connection, positions: Mapping[str, str]) -> int:
+    """Take tables off the queue that were imported after these positions; how many went."""
+    return connection.execute(
+        """
+        delete from touched_tables as waiting
+        using unnest(%(feeds)s::text[], %(positions)s::pg_lsn[]) as done (feed, position)
+        where waiting.feed = done.feed and waiting.position <= done.position
+        """,
+        {"feeds": list(positions), "positions": list(positions.values())},
+    ).rowcount
+
+
+def settle_days(
+    connection: psycopg.Connection, days: DayRange, positions: Mapping[str, str]
+) -> int:
+    """Take days off the queue that were derived after these positions; how many went.
+
+    What changed later than a feed's position stays.
+    """
     return connection.execute(
         """
         delete from touched_days as waiting
-        using unnest(%(days)s::date[], %(feeds)s::text[], %(positions)s::pg_lsn[])
-            as done (day, feed, position)
-        where waiting.day = done.day and waiting.feed = done.feed
+        using unnest(%(feeds)s::text[], %(positions)s::pg_lsn[]) as done (feed, position)
+        where waiting.day between %(first)s and %(last)s and waiting.feed = done.feed
           and waiting.position <= done.position
         """,
         {
-            "days": seen["day"].to_list(),
-            "feeds": seen["feed"].to_list(),
-            "positions": seen["position"].to_list(),
+            "first": days.first,
+            "last": days.last,
+            "feeds": list(positions),
+            "positions": list(positions.values()),
         },
     ).rowcount
 

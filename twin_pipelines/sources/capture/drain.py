@@ -13,7 +13,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 
 import psycopg
+from psycopg.conninfo import make_conninfo
 
+from twin_pipelines.foundation.database import connect
 from twin_pipelines.settings import Source, TwinError, TwinSettings
 from twin_pipelines.sources import landing_store, tables
 from twin_pipelines.sources.capture import capture_store, source_store
@@ -44,6 +46,7 @@ class Drained:
     rows: dict[str, Counter[str]] = field(default_factory=dict)
     days: set[date] = field(default_factory=set)
     tables: set[str] = field(default_factory=set)
+    messages: dict[str, int] = field(default_factory=dict)  # by source, of a takeover
     letters: int = 0
     taken_over: bool = False
     lag_bytes: int = 0
@@ -53,6 +56,14 @@ class Drained:
     def changed(self) -> bool:
         """Whether anything that is derived must be derived anew."""
         return bool(self.days or self.tables)
+
+
+def reading(feed: Feed, own: psycopg.Connection) -> psycopg.Connection:
+    """A connection of its own to the feed's database; `own` is one to the twin's.
+
+    Raises TwinError when the database cannot be reached.
+    """
+    return connect(feed.url or make_conninfo(own.info.dsn, password=own.info.password))
 
 
 def drain(
@@ -70,7 +81,7 @@ def drain(
             reading.read()
         except TwinError as error:
             own.rollback()
-            capture_store.looked(own, feed, reading.done.lag_bytes, str(error))
+            capture_store.failed(own, feed, str(error))
             own.commit()
             raise
     return reading.done
@@ -106,7 +117,7 @@ class _Reading:
             source_store.advance(reader, feed.name, end_before)
         self.done.lag_bytes = source_store.slot_state(reader, feed.name).lag_bytes
         reader.rollback()
-        capture_store.looked(own, feed, self.done.lag_bytes, "")
+        capture_store.looked(own, feed, self.done.lag_bytes)
         self.done.position = self._position().position
         own.commit()
 
@@ -123,6 +134,7 @@ class _Reading:
         taken = take_over(self._own, self._reader, self._settings, self._feed)
         self._own.commit()
         self.done.taken_over = True
+        self.done.messages = taken.messages
         self.done.days |= set(taken.days)
         self.done.tables |= {one.table for one in self._feed.memories}
         self.done.letters += taken.letters
