@@ -4,6 +4,10 @@
 create table search_state (
     only_one      boolean primary key default true check (only_one),
     version       bigint not null default 0,
+    model         text not null default '',
+    weighing      int not null default 0,
+    own_mean      double precision not null default 0,
+    around_mean   double precision not null default 0,
     entries       bigint not null default 0,
     own_length    bigint not null default 0,
     around_length bigint not null default 0
@@ -12,6 +16,10 @@ insert into search_state default values;
 comment on table search_state is 'One row: the version of all that a search reads, and the sums that BM25 needs. Kept by triggers.';
 comment on column search_state.only_one is 'Always true; keeps the table at one row.';
 comment on column search_state.version is 'Rises with every transaction that changes an entry or a memory: what was found under another version is stale.';
+comment on column search_state.model is 'Embedding model of all entries; empty while there are none, and while they are embedded anew.';
+comment on column search_state.weighing is 'Number of the present weighing: rises when the mean lengths that BM25 is made with are taken anew.';
+comment on column search_state.own_mean is 'Mean own_length that the present weighing is made with; 0 before the first.';
+comment on column search_state.around_mean is 'Its mean around_length.';
 comment on column search_state.entries is 'Rows of search_entries.';
 comment on column search_state.own_length is 'Sum of their own_length.';
 comment on column search_state.around_length is 'Sum of their around_length.';
@@ -29,8 +37,8 @@ comment on column search_queue.queued_at is 'Since when it waits; moved on when 
 
 create table search_entries (
     entry_id      bigint generated always as identity primary key,
-    message_id    uuid unique references cleaned_messages (id) on delete cascade,
-    memory_id     uuid unique references memories (memory_id) on delete cascade,
+    message_id    uuid unique references cleaned_messages (id) deferrable initially deferred,
+    memory_id     uuid unique references memories (memory_id) deferrable initially deferred,
     session_id    uuid,
     place         int,
     speaker       text not null,
@@ -43,6 +51,8 @@ create table search_entries (
     content_hash  text not null,
     own_length    int not null check (own_length >= 0),
     around_length int not null check (around_length >= own_length),
+    weighing      int not null,
+    words         int not null check (words >= 0),
     asks          boolean not null,
     answers       boolean not null,
     own_terms     int[] not null,
@@ -74,6 +84,8 @@ comment on column search_entries.model is 'Embedding model of both vectors.';
 comment on column search_entries.content_hash is 'md5 of both texts that were indexed.';
 comment on column search_entries.own_length is 'Terms of the entry itself.';
 comment on column search_entries.around_length is 'Terms of the entry with the turns around it; of a memory the same.';
+comment on column search_entries.weighing is 'search_state.weighing by which own and around are weighed.';
+comment on column search_entries.words is 'Words of the text, by the spaces between them.';
 comment on column search_entries.asks is 'Whether it asks something.';
 comment on column search_entries.answers is 'Whether the turn before it asks something.';
 comment on column search_entries.own_terms is 'Distinct terms of the entry itself, each a number (retrieval.ranking.lexical).';
@@ -87,14 +99,14 @@ create table search_terms (
     term   int primary key,
     own    int not null,
     around int not null
-);
+) with (fillfactor = 70);
 comment on table search_terms is 'In how many entries a term stands. Kept by triggers.';
 comment on column search_terms.term is 'The term''s number.';
 comment on column search_terms.own is 'Entries that hold it themselves.';
 comment on column search_terms.around is 'Entries that hold it with the turns around them.';
 
--- Adds entries to the counts (sign 1) or takes them away (sign -1). The state's row is locked first,
--- so that two writers wait for each other before they touch a term.
+-- Whoever writes an entry locks the state's row first and waits for nothing else while holding it, so
+-- that writers queue up there and never block each other crosswise.
 create function entries_came() returns trigger language plpgsql as $$
 begin
     update search_state set version = version + 1,
@@ -184,6 +196,8 @@ begin
     elsif tg_op = 'DELETE' then
         insert into search_queue (kind, ref) select distinct 'session', session_id from stale order by 2
         on conflict (kind, ref) do update set queued_at = excluded.queued_at;
+        perform from search_state for update;
+        delete from search_entries using stale where search_entries.message_id = stale.id;
     else
         insert into search_queue (kind, ref)
         select 'session', session_id from (select session_id from stale union select session_id from fresh) as touched
@@ -193,7 +207,7 @@ begin
     return null;
 end
 $$;
-comment on function queue_sessions() is 'Queues the sessions of turns that came, changed or went.';
+comment on function queue_sessions() is 'Queues the sessions of turns that came, changed or went; of those that went the entries go at once.';
 create trigger turns_inserted after insert on cleaned_messages
     referencing new table as fresh for each statement execute function queue_sessions();
 create trigger turns_updated after update on cleaned_messages
@@ -203,17 +217,29 @@ create trigger turns_deleted after delete on cleaned_messages
 
 create function queue_memories() returns trigger language plpgsql as $$
 begin
+    update search_state set version = version + 1 where exists (select from fresh);
     insert into search_queue (kind, ref) select 'memory', memory_id from fresh order by 2
     on conflict (kind, ref) do update set queued_at = excluded.queued_at;
-    update search_state set version = version + 1 where exists (select from fresh);
+    delete from search_entries using fresh
+    where search_entries.memory_id = fresh.memory_id and fresh.status <> 'active';
     return null;
 end
 $$;
-comment on function queue_memories() is 'Queues memories that came or changed; what is known of them counts at once.';
+comment on function queue_memories() is 'Queues memories that came or changed; what is known of them counts at once, and what is no longer active is no longer found.';
+create function drop_memories() returns trigger language plpgsql as $$
+begin
+    update search_state set version = version + 1 where exists (select from stale);
+    delete from search_entries using stale where search_entries.memory_id = stale.memory_id;
+    return null;
+end
+$$;
+comment on function drop_memories() is 'Takes the entries of memories that went out of the index.';
 create trigger memories_inserted after insert on memories
     referencing new table as fresh for each statement execute function queue_memories();
 create trigger memories_updated after update on memories
     referencing new table as fresh for each statement execute function queue_memories();
+create trigger memories_deleted after delete on memories
+    referencing old table as stale for each statement execute function drop_memories();
 
 insert into search_queue (kind, ref) select distinct 'session', session_id from cleaned_messages;
 insert into search_queue (kind, ref) select 'memory', memory_id from memories;

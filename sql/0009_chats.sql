@@ -1,5 +1,6 @@
--- What was said to the twin and what it answered: kept only where the owner consented, so that the
--- twin can go on where a chat stopped, learn what it did not know, and be corrected.
+-- What was said to the twin and what it answered: kept only where the request names a chat, so that
+-- the twin can go on where it stopped, and for longer than its short-term memory only with consent, so
+-- that it can learn what it did not know, and be corrected.
 
 create table chats (
     chat_id     uuid primary key,
@@ -13,10 +14,10 @@ create table chats (
 create index chats_last on chats (last_at);
 comment on table chats is 'Chats with the twin; the active ones are its short-term memory.';
 comment on column chats.chat_id is 'Identity, chosen by the client or made for it.';
-comment on column chats.consented is 'Whether what is said may become messages of the history.';
+comment on column chats.consented is 'Whether what is said may become messages of the history; without it the chat goes when it is out of mind.';
 comment on column chats.partner is 'Who talks with the twin.';
 comment on column chats.summary is 'Of the turns before `summarised`.';
-comment on column chats.summarised is 'Turns, from the first, that the summary holds.';
+comment on column chats.summarised is 'Turns, from the first, that are out of the window: the summary holds them, or they are out of mind.';
 comment on column chats.started_at is 'When it began.';
 comment on column chats.last_at is 'When something was last said.';
 

@@ -206,6 +206,19 @@ def promote(
         promote_release(settings, databases, console, release, force=force, by=by, reason=reason)
 
 
+@app.command(name="reindex")
+def reindex_command(as_json: Json = False) -> None:
+    """Bring the search index to what was said and to the set embedding model; resumable."""
+    from dataclasses import asdict
+
+    from twin_pipelines.commands.reindex import reindex_all, told
+
+    done, entries = reindex_all(load_settings(), Console(stderr=True))
+    typer.echo(json.dumps({**asdict(done), "entries": entries})) if as_json else console.print(
+        told(done, entries), soft_wrap=True
+    )
+
+
 @app.command()
 def rollback(
     to: Annotated[
@@ -234,6 +247,14 @@ def serve(
 
 
 @app.command()
+def follow() -> None:
+    """Follow the sources that ask for capture: what changes there is findable within seconds."""
+    from twin_pipelines.commands.follow import follow as run
+
+    run(load_settings(), console)
+
+
+@app.command()
 def chat(
     port: Annotated[
         int | None, typer.Option(min=1, max=65_535, help="Of a server that runs already.")
@@ -243,6 +264,41 @@ def chat(
     from twin_pipelines.commands.chat import chat as run
 
     run(load_settings(), port, console)
+
+
+@app.command()
+def recall(
+    question: Annotated[str, typer.Argument(help="What the twin is asked, in any language.")],
+    *,
+    k: Annotated[int, typer.Option(min=1, max=100, help="How many turns and memories.")] = 10,
+    after: Annotated[
+        list[str] | None, typer.Option(help="A turn of the chat before it; may be repeated.")
+    ] = None,
+    kind: Annotated[list[str] | None, typer.Option(help="turn or memory; without it both.")] = None,
+    before: Annotated[
+        datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Only what was said before.")
+    ] = None,
+    dreams: Annotated[bool, typer.Option("--dreams", help="Dreams, and nothing else.")] = False,
+    as_json: Json = False,
+) -> None:
+    """What the twin would be told for a question, and why; nothing counts as recalled."""
+    from datetime import UTC
+
+    from twin_pipelines.commands.recall import recall_json, recall_view, recalled
+
+    found = recalled(
+        load_settings(),
+        question,
+        k,
+        turns=after or [],
+        before=before.replace(tzinfo=UTC) if before else None,
+        kinds=kind or [],
+        dreams=dreams,
+    )
+    if as_json:
+        typer.echo(json.dumps(recall_json(found), ensure_ascii=False, indent=2))
+    else:
+        console.print(recall_view(found))
 
 
 @app.command()
@@ -322,6 +378,24 @@ def ingest(
 
 
 @bench_app.command()
+def cdc(
+    minutes: Annotated[float, typer.Option(min=0.1, help="How long to write.")] = 1.0,
+    kills: Annotated[int, typer.Option(min=0, help="Processes to kill meanwhile.")] = 0,
+    as_json: Json = False,
+) -> None:
+    """Follow a source that is written to, and compare both sides row by row at the end."""
+    from twin_pipelines.commands.bench_cdc import cdc as run
+
+    progress = Console(stderr=True)
+    result = run(minutes, kills, lambda words: progress.print(words, style="dim"))
+    if as_json:
+        typer.echo(json.dumps(result, indent=2))
+    else:
+        for name, value in result.items():
+            console.print(f"{name:<34} {value}")
+
+
+@bench_app.command()
 def training(
     tokens: Annotated[int, typer.Option(min=500, help="How many each system reads.")] = 3_000,
     as_json: Json = False,
@@ -343,6 +417,33 @@ def bench_memory(
     from twin_pipelines.commands.bench_memory import memory as run
 
     result = run(messages)
+    typer.echo(json.dumps(result, indent=2)) if as_json else console.print_json(data=result)
+
+
+@bench_app.command("recall")
+def bench_recall(
+    memories: Annotated[int, typer.Option(min=2_000, help="Turns and memories.")] = 100_000,
+    as_json: Json = False,
+) -> None:
+    """How quickly and completely a question finds what belongs to it; the whole path, warm."""
+    from twin_pipelines.commands.bench_recall import recall as run
+
+    with Console(stderr=True).status("") as shown:
+        result = run(memories, shown.update)
+    typer.echo(json.dumps(result, indent=2)) if as_json else console.print_json(data=result)
+
+
+@bench_app.command("serve")
+def bench_serve(
+    minutes: Annotated[float, typer.Option(min=0.05, help="How long the clients stream.")] = 10.0,
+    clients: Annotated[int, typer.Option(min=1, max=500, help="How many at once.")] = 100,
+    as_json: Json = False,
+) -> None:
+    """The HTTP API under load, on a tiny model: errors, first words, fairness, memory, overhead."""
+    from twin_pipelines.commands.bench_serve import serve as run
+
+    with Console(stderr=True).status("") as shown:
+        result = run(minutes, clients, shown.update)
     typer.echo(json.dumps(result, indent=2)) if as_json else console.print_json(data=result)
 
 

@@ -21,6 +21,8 @@ from twin_pipelines.persona import assets as persona
 from twin_pipelines.persona import checks as persona_checks
 from twin_pipelines.promotion import assets as promotion
 from twin_pipelines.promotion import checks as promotion_checks
+from twin_pipelines.retrieval import assets as retrieval
+from twin_pipelines.retrieval import checks as retrieval_checks
 from twin_pipelines.sources import assets as sources
 from twin_pipelines.sources import checks as sources_checks
 from twin_pipelines.training import assets as training
@@ -34,6 +36,7 @@ ROOMS = [
     (embeddings, embeddings_checks),
     (persona, persona_checks),
     (memory, memory_checks),
+    (retrieval, retrieval_checks),
     (instruct, instruct_checks),
     (training, training_checks),
     (export, export_checks),

@@ -22,7 +22,7 @@ daily_refresh = dg.define_asset_job(
 remember = dg.define_asset_job(
     "remember",
     selection=(
-        dg.AssetSelection.groups("persona", "memory")
+        dg.AssetSelection.groups("persona", "memory", "retrieval")
         - dg.AssetSelection.assets("episodic_memories")
         | dg.AssetSelection.assets("core_memories")
     ),

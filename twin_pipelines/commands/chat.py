@@ -4,80 +4,30 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
 from twin_pipelines.commands.serve import HOST, listening, server
+from twin_pipelines.commands.talk import Talk
 from twin_pipelines.foundation.database import connect, open_databases
 from twin_pipelines.serving.access import bearer_token
-from twin_pipelines.serving.wire import MODEL
 from twin_pipelines.settings import TwinError, TwinSettings
 
-if TYPE_CHECKING:
-    from openai import OpenAI
-
-RECALLED = 5  # memories looked up for an answer
 LOOK_SECONDS = 2.0  # for a server that may not be there
-HELP = "/memories shows what the last answer was asked with; /new begins anew; /quit ends."
-
-
-@dataclass
-class Talk:
-    """A conversation, and which memories the last answer was asked with."""
-
-    client: OpenAI
-    messages: list[dict[str, str]] = field(default_factory=list)
-    memories: list[dict[str, Any]] = field(default_factory=list)
-    problem: str = ""
-
-    def answer(self, words: str) -> Iterator[str]:
-        """The twin's answer piece by piece; it is kept, as far as it was heard.
-
-        Raises TwinError with the server's sentence; what was said is then taken back.
-        """
-        from openai import APIConnectionError, APIError
-
-        self.messages.append({"role": "user", "content": words})
-        asked: Any = self.messages
-        heard: list[str] = []
-        try:
-            stream = self.client.chat.completions.create(
-                model=MODEL,
-                messages=asked,
-                stream=True,
-                extra_body={"twin": {"memories": True, "recall": RECALLED}},
-            )
-            with stream:
-                for chunk in stream:
-                    self._note(chunk.model_extra or {})
-                    piece = chunk.choices[0].delta.content if chunk.choices else None
-                    if piece:
-                        heard.append(piece)
-                        yield piece
-        except APIConnectionError as error:
-            raise TwinError("The server is gone; start `twin serve` and ask again.") from error
-        except APIError as error:
-            raise TwinError(_sentence(error.body) or error.message) from error
-        finally:
-            if heard:
-                self.messages.append({"role": "assistant", "content": "".join(heard)})
-            else:
-                self.messages.pop()
-
-    def forget(self) -> None:
-        """Begin anew."""
-        self.messages.clear()
-        self.memories.clear()
-        self.problem = ""
-
-    def _note(self, extra: dict[str, Any]) -> None:
-        told = extra.get("twin")
-        if told:
-            self.memories, self.problem = told["memories"], told["problem"]
+WISH_SECONDS = 30.0  # for one that indexes what was changed
+INTRODUCTION = "You talk with an AI twin. /help shows what else can be typed; /quit ends."
+HELP = """\
+/memories          what the last answer was made with, and why
+/pin 2  /unpin 2   keep memory 2 of them whatever happens, or no longer
+/fix 2 TEXT        say what is true instead of memory 2
+/forget 2          never recall memory 2 again; /remember 2 takes that back
+/good  /bad        keep your opinion of the last answer
+/correct TEXT      say what it should have answered
+/learn  /private   let what you say from now on become part of its history, or not
+/new               begin anew
+/quit              end; Ctrl-C stops an answer"""
 
 
 def chat(settings: TwinSettings, port: int | None, console: Console) -> None:
@@ -86,14 +36,11 @@ def chat(settings: TwinSettings, port: int | None, console: Console) -> None:
     Raises TwinError when `port` is given and no server of this state folder answers there, or when
     no release can be loaded.
     """
-    with _server(settings, port, console) as client:
-        talk = Talk(client)
-        console.print(HELP, style="dim", highlight=False)
+    with _server(settings, port, console) as talk:
+        console.print(INTRODUCTION, style="dim", highlight=False)
         while (words := _ask(console)) is not None:
-            if words in COMMANDS:
-                COMMANDS[words](talk, console)
-            elif words.startswith("/"):
-                console.print(f"There is no {words.split()[0]}. {HELP}", markup=False)
+            if words.startswith("/"):
+                _obey(talk, words, console)
             elif words:
                 _show_answer(talk, words, console)
 
@@ -117,40 +64,122 @@ def _show_answer(talk: Talk, words: str, console: Console) -> None:
     except KeyboardInterrupt:
         console.print(" …")
     except TwinError as error:
-        console.print(str(error), style="red", markup=False, highlight=False)
-    if talk.problem:
-        console.print(
-            f"Nothing was recalled: {talk.problem}", style="dim", markup=False, highlight=False
-        )
+        _tell(str(error), console, "red")
+    if talk.stands_in:
+        _tell(f"Answered by {talk.stands_in}.", console, "yellow")
+    for one in talk.told.get("tried", []):
+        _tell(one["why"], console)
+    if talk.told.get("problem"):
+        _tell(talk.told["problem"], console)
 
 
-def _show_memories(talk: Talk, console: Console) -> None:
+def _tell(words: str, console: Console, style: str = "dim") -> None:
+    console.print(words, style=style, markup=False, highlight=False, soft_wrap=True)
+
+
+def _obey(talk: Talk, words: str, console: Console) -> None:
+    """Do what a line that begins with a slash says, and tell what came of it."""
+    name, _, rest = words.partition(" ")
+    wish = WISHES.get(name)
+    if wish is None:
+        _tell(f"There is no {name}; /help shows what there is.", console)
+        return
+    try:
+        _tell(wish(talk, rest.strip()), console)
+    except TwinError as error:
+        _tell(str(error), console, "red")
+
+
+def _memories(talk: Talk, _: str) -> str:
     if not talk.memories:
-        console.print("The last answer was asked without memories.", style="dim")
-    for memory in talk.memories:
-        line = f"{memory['kind']:<9} {memory['text'].removeprefix('- ')}"
-        console.print(line, style="dim", markup=False, highlight=False)
+        return "The last answer was made without memories."
+    lines = []
+    for number, memory in enumerate(talk.memories, 1):
+        lines.append(f"{number:>2}  {memory['kind']:<9} {memory['text'].removeprefix('- ')}")
+        if memory.get("why"):
+            lines.append(f"{'':<14}{memory['why']}")
+    return "\n".join(lines)
 
 
-def _begin_anew(talk: Talk, console: Console) -> None:
-    talk.forget()
-    console.print("A new conversation.", style="dim")
+def _decision(verb: str, done: str) -> Callable[[Talk, str], str]:
+    """What is done about the memory of a number."""
+
+    def decide(talk: Talk, rest: str) -> str:
+        talk.decide(_number(rest, verb), verb)
+        return done
+
+    return decide
 
 
-def _show_help(_: Talk, console: Console) -> None:
-    console.print(HELP, style="dim", highlight=False)
+def _fix(talk: Talk, rest: str) -> str:
+    number, _, text = rest.partition(" ")
+    if not text.strip():
+        raise TwinError("Say which memory, and what is true, as in: /fix 2 I like tea.")
+    talk.decide(_number(number, "fix"), "correct", text.strip())
+    return "Corrected, and pinned."
 
 
-COMMANDS = {"/memories": _show_memories, "/new": _begin_anew, "/help": _show_help}
+def _number(text: str, name: str) -> int:
+    if not text.isdecimal():
+        raise TwinError(f"Say which memory by its number in /memories, as in: /{name} 2")
+    return int(text)
+
+
+def _thumb(value: int) -> Callable[[Talk, str], str]:
+    def judge(talk: Talk, _: str) -> str:
+        talk.judge(value)
+        return "Kept."
+
+    return judge
+
+
+def _correct(talk: Talk, text: str) -> str:
+    if not text:
+        raise TwinError("Say what it should have answered, as in: /correct Not today, sorry!")
+    talk.correct(text)
+    return "Kept; it learns from it at the next training."
+
+
+def _learn(talk: Talk, _: str) -> str:
+    talk.allow(True)
+    return "What you say from now on becomes part of its history. /private ends that."
+
+
+def _private(talk: Talk, _: str) -> str:
+    talk.allow(False)
+    return "What you say from now on is forgotten when the chat is over."
+
+
+def _begin_anew(talk: Talk, _: str) -> str:
+    talk.begin_anew()
+    return "A new conversation."
+
+
+WISHES: dict[str, Callable[[Talk, str], str]] = {
+    "/memories": _memories,
+    "/pin": _decision("pin", "Pinned."),
+    "/unpin": _decision("unpin", "No longer pinned."),
+    "/fix": _fix,
+    "/forget": _decision("forget", "Forgotten: it is never recalled again."),
+    "/remember": _decision("remember", "Remembered again."),
+    "/good": _thumb(1),
+    "/bad": _thumb(-1),
+    "/correct": _correct,
+    "/learn": _learn,
+    "/private": _private,
+    "/new": _begin_anew,
+    "/help": lambda *_: HELP,
+}
 
 
 @contextmanager
-def _server(settings: TwinSettings, port: int | None, console: Console) -> Iterator[OpenAI]:
-    """A client of the server that runs at the port, or of one that runs as long as this."""
+def _server(settings: TwinSettings, port: int | None, console: Console) -> Iterator[Talk]:
+    """A talk with the server that runs at the port, or of one that runs as long as this."""
     wanted = settings.serving.port if port is None else port
     token = bearer_token(settings)
     if wanted and _answers(wanted, token):
-        yield _client(wanted, token)
+        with _talk(wanted, token) as talk:
+            yield talk
         return
     if port is not None:
         raise TwinError(
@@ -158,8 +187,8 @@ def _server(settings: TwinSettings, port: int | None, console: Console) -> Itera
             "leave --port out."
         )
     console.print("No server runs; the release is loaded here.", style="dim")
-    with _own_server(settings) as own:
-        yield _client(own, token)
+    with _own_server(settings) as own, _talk(own, token) as talk:
+        yield talk
 
 
 @contextmanager
@@ -204,13 +233,15 @@ def _answers(port: int, token: str) -> bool:
     return told.is_success
 
 
-def _client(port: int, token: str) -> OpenAI:
+@contextmanager
+def _talk(port: int, token: str) -> Iterator[Talk]:
+    import httpx
     from openai import OpenAI
 
-    return OpenAI(base_url=f"http://{HOST}:{port}/v1", api_key=token, max_retries=0)
-
-
-def _sentence(body: object) -> str:
-    """The server's own words in the body of an error."""
-    words = body.get("message") if isinstance(body, dict) else None
-    return words if isinstance(words, str) else ""
+    base = f"http://{HOST}:{port}"
+    headers = {"authorization": f"Bearer {token}"}
+    with (
+        OpenAI(base_url=f"{base}/v1", api_key=token, max_retries=0) as client,
+        httpx.Client(base_url=base, headers=headers, timeout=WISH_SECONDS) as wishes,
+    ):
+        yield Talk(client, wishes)

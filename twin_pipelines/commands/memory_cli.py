@@ -24,7 +24,7 @@ def list_memories(
         list[str] | None, typer.Option(help="Only of this type; may be repeated.")
     ] = None,
     status: Annotated[
-        str, typer.Option(help="active, archived, merged or quarantined.")
+        str, typer.Option(help="active, archived, merged, quarantined or forgotten.")
     ] = "active",
     about: Annotated[str | None, typer.Option(help="Only about this speaker.")] = None,
     pinned: Annotated[bool, typer.Option("--pinned", help="Only what is pinned.")] = False,
@@ -67,6 +67,64 @@ def pin(memory: Reference, as_json: Json = False) -> None:
 def unpin(memory: Reference, as_json: Json = False) -> None:
     """Let a memory fade like any other again."""
     _pin(memory, keep=False, as_json=as_json)
+
+
+@app.command()
+def drop(memory: Reference, as_json: Json = False) -> None:
+    """Never recall a memory again, nor what says the same; `undo` takes that back."""
+    from twin_pipelines.commands.memory_owner import dropped
+
+    done = dropped(load_settings(), memory)
+    if as_json:
+        _echo(asdict(done))
+        return
+    console.print(
+        f"{len(done.memory_ids)} memories are recalled no more, {len(done.message_ids)} messages "
+        f"are found no more; `twin memory undo {done.run_id}` takes it back.",
+        soft_wrap=True,
+    )
+
+
+@app.command()
+def correct(
+    memory: Reference,
+    text: Annotated[str, typer.Argument(help="What is true instead.")],
+    as_json: Json = False,
+) -> None:
+    """Put your words in place of a memory; they are pinned, and it is recalled no more."""
+    from twin_pipelines.commands.memory_owner import corrected
+
+    done = corrected(load_settings(), memory, text)
+    if as_json:
+        _echo(asdict(done))
+        return
+    console.print(
+        f"“{done.memory['content']}” is remembered instead, as {done.memory['memory_id'][:8]}; "
+        f"`twin memory undo {done.run_id}` takes it back.",
+        markup=False,
+        soft_wrap=True,
+    )
+
+
+@app.command()
+def quarantine(
+    release: Annotated[
+        str | None, typer.Option(help="Let this memory out for good: its id or first digits.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """What waits to be looked at, and why: instructions, sudden bursts, contradictions of pins."""
+    from twin_pipelines.commands import memory_owner
+
+    if release is None:
+        found = memory_owner.waiting(load_settings())
+        _echo(found.to_dicts()) if as_json else console.print(memory_owner.waiting_view(found))
+        return
+    memory = memory_owner.released(load_settings(), release)
+    if as_json:
+        _echo(memory)
+    else:
+        console.print(f"“{memory['content']}” may be recalled.", markup=False, soft_wrap=True)
 
 
 @app.command()

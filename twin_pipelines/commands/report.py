@@ -81,9 +81,22 @@ def _headline(status: Status) -> list[tuple[str, str, str]]:
         ("style realism", _figure(metrics["style_realism"]), "of the person's own 1.00"),
         ("personality", _figure(metrics["personality_score"]), "between impostor and person"),
         ("perplexity ratio", _figure(perplexity["ratio"]), "twin / base on unseen replies"),
+        _recall(metrics),
         ("core memories", str(status["core_memories"]), "in force"),
         ("champion", str(status["champion"]["version"] or DASH), "version in the registry"),
     ]
+
+
+def _recall(metrics: dict[str, Any]) -> tuple[str, str, str]:
+    found, took = metrics["retrieval_evidence_recall_at_10"], metrics["memory_retrieval_ms"]
+    told = (
+        f"of {metrics['retrieval_questions']} turns asked about among the first 10; "
+        f"{_figure(metrics['retrieval_evidence_in_context'])} in 2,000 tokens; "
+        f"p95 {took['p95']:.0f} ms"
+        if found is not None
+        else "not measured yet"
+    )
+    return "recall", _figure(found), told
 
 
 def _training(metrics: dict[str, Any], base_model: str) -> dict[str, str]:

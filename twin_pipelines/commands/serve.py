@@ -31,37 +31,71 @@ def serve(settings: TwinSettings, port: int | None, console: Console) -> None:
 
     Raises TwinError when the port is taken.
     """
+    from twin_pipelines.serving.page.routes import address as page_address
+
     with open_databases(settings) as databases, listening(settings, port) as listener:
-        app = server(settings, databases.twin).app
+        made = server(settings, databases.twin)
         address = f"http://{HOST}:{listener.getsockname()[1]}"
         console.print(f"The twin answers at {address}/v1", soft_wrap=True)
         console.print(f"Its token (as api_key) is in {token_file(settings)}", soft_wrap=True)
-        run_server(app, listener)
+        if console.is_terminal:  # a log file must not hold the token
+            console.print(f"Talk with it at {page_address(address, made.token)}", soft_wrap=True)
+        run_server(made.app, listener)
     console.print("Stopped.")
 
 
 @dataclass(frozen=True)
 class Server:
-    """The parts of a server; engine and follower begin to work when the application runs."""
+    """The parts of a server; engine, follower and all else begin to work when it runs."""
 
     app: FastAPI
     engine: Engine
     follower: Follower
+    token: str
 
 
 def server(settings: TwinSettings, url: str) -> Server:
     """A server of whichever release is in force in the twin's database at `url`."""
     from twin_pipelines.serving.app import create_app
+    from twin_pipelines.serving.backends.links import make_chain
+    from twin_pipelines.serving.backends.spares import Spares
+    from twin_pipelines.serving.cached import AnswerCache
+    from twin_pipelines.serving.chats import Chats
+    from twin_pipelines.serving.chats_api import chat_routes
     from twin_pipelines.serving.engine import Engine
     from twin_pipelines.serving.follow import Follower
+    from twin_pipelines.serving.learner import Learner
+    from twin_pipelines.serving.owner_api import owner_routes
+    from twin_pipelines.serving.page.routes import page_routes
     from twin_pipelines.serving.recollection import Recollection
 
     engine = Engine(settings.serving.batch_size, settings.serving.waiting)
-    follower = Follower(engine, url, settings)
-    recollection = Recollection(url, settings)
+    spares = Spares(settings)
+    follower = Follower(engine, url, settings, spares)
+    chats = Chats(url, settings)
+    learner = Learner(url, settings)
+
+    def changed() -> None:
+        follower.look_now()
+        learner.refresh()
+
     token = bearer_token(settings)
-    app = create_app(engine, token, settings.serving, follower, recollection)
-    return Server(app, engine, follower)
+    app = create_app(
+        engine,
+        token,
+        settings.serving,
+        follower,
+        Recollection(url, settings),
+        chain=make_chain(settings, engine, spares),
+        chats=chats,
+        guard=learner.guard,
+        cache=AnswerCache(settings.serving),
+        workers=(learner,),
+        closing=(chats,),
+        routers=(chat_routes(chats), owner_routes(url, changed)),
+        open_routers=(page_routes(),),
+    )
+    return Server(app, engine, follower, token)
 
 
 @contextmanager

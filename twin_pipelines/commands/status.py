@@ -23,6 +23,7 @@ from twin_pipelines.instruct.outlook import pairs_outlook
 from twin_pipelines.memory import store as memory
 from twin_pipelines.persona.identity import store as identities
 from twin_pipelines.promotion import store as promotion
+from twin_pipelines.retrieval.figures_store import latest_figures
 from twin_pipelines.serving.blind import blind_report
 from twin_pipelines.settings import TwinSettings
 from twin_pipelines.sources import store as sources
@@ -149,8 +150,25 @@ def _release(connection: psycopg.Connection) -> Status:
                 "twin": _dig(figures, "pick_real_reply", "twin", "hits1_of_20", "value"),
             },
             "memorisation_rate": _dig(figures, "memorisation", "beyond_human", "value"),
-            "retrieval_evidence_recall_at_10": None,
-            "memory_retrieval_ms": {"p50": None, "p95": None},
+            **_searched(connection),
+        },
+    }
+
+
+def _searched(connection: psycopg.Connection) -> Status:
+    """How well and how fast the history is searched, as it was measured last."""
+    found = latest_figures(connection)
+    asked = bool(found and found.questions)
+    return {
+        "retrieval_evidence_recall_at_10": found.recall_at_10 if found else None,
+        "retrieval_evidence_recall_at_10_ci95": [found.ci_low, found.ci_high]
+        if found and asked
+        else None,
+        "retrieval_evidence_in_context": found.evidence if found else None,
+        "retrieval_questions": found.questions if found else None,
+        "memory_retrieval_ms": {
+            "p50": found.p50_ms if found else None,
+            "p95": found.p95_ms if found else None,
         },
     }
 
@@ -278,6 +296,16 @@ def _figure_lines(metrics: Status) -> Iterable[tuple[str, str]]:
             "personality",
             f"{metrics['personality_score']:.2f} {_interval(metrics['personality_score_ci95'])}: "
             f"{parts}",
+        )
+    if metrics["retrieval_evidence_recall_at_10"] is not None:
+        took = metrics["memory_retrieval_ms"]
+        yield (
+            "recall",
+            f"{_percent(metrics['retrieval_evidence_recall_at_10'])} of "
+            f"{metrics['retrieval_questions']} turns asked about among the first 10 "
+            f"{_interval(metrics['retrieval_evidence_recall_at_10_ci95'])}, "
+            f"{_percent(metrics['retrieval_evidence_in_context'])} in 2,000 tokens; "
+            f"{took['p50']:.0f} ms, p95 {took['p95']:.0f} ms",
         )
     pick = metrics["pick_real_reply_hits1_of_20"]
     if pick["twin"] is not None:

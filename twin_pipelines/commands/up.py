@@ -25,6 +25,7 @@ from twin_pipelines.settings import TwinError, TwinSettings
 
 START_SECONDS = 120
 STOP_SECONDS = 15
+TWIN = "Twin server"
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,7 @@ def _services(settings: TwinSettings) -> list[Service]:
             "/health",
         ),
         Service(
-            "Twin server",
+            TWIN,
             (sys.executable, "-m", "twin_pipelines.cli", "serve", "--port", str(twin)),
             f"http://127.0.0.1:{twin}",
             "/health",
@@ -212,12 +213,23 @@ def _log_file(logs: Path, service: Service) -> Path:
     return logs / f"{service.name.lower().replace(' ', '-')}.log"
 
 
+def _page(console: Console, settings: TwinSettings, service: Service) -> str:
+    """The service's address; of the chat page with the token, where no file records it."""
+    from twin_pipelines.serving.access import bearer_token
+    from twin_pipelines.serving.page.routes import address
+
+    if service.name != TWIN or not console.is_terminal:
+        return service.address
+    return address(service.address, bearer_token(settings))
+
+
 def _print_addresses(
     console: Console, settings: TwinSettings, services: list[Service], logs: Path
 ) -> None:
     for service in services:
         if service.address:
-            console.print(f"[bold]{service.name:<16}[/bold] {service.address}")
+            where = _page(console, settings, service)
+            console.print(f"[bold]{service.name:<16}[/bold] {where}", soft_wrap=True)
     place = "the URL in your settings" if settings.database.url else "embedded"
     console.print(f"[bold]{'PostgreSQL':<16}[/bold] {place} (`twin env` prints its address)")
     console.print(f"[dim]Logs in {logs}. Ctrl-C stops everything.[/dim]")

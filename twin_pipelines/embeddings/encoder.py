@@ -82,19 +82,27 @@ class UniversalEncoder:
         self._model.encode("")
 
     def encode(self, texts: Sequence[str], progress: Progress | None = None) -> Vectors:
-        from threadpoolctl import threadpool_limits
-
         vectors = np.empty((len(texts), self.dimensions), dtype=np.float32)
         done = 0
-        batches = list(_batches(texts, self._batch_size))
-        with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(_threads()) as pool:
-            made = pool.map(self._model.encode, [shortened for _, shortened in batches])
-            for (rows, _), batch in zip(batches, made, strict=True):
-                vectors[rows] = batch
-                done += len(rows)
-                if progress:
-                    progress(done)
+        for rows, batch in self._made(list(_batches(texts, self._batch_size))):
+            vectors[rows] = batch
+            done += len(rows)
+            if progress:
+                progress(done)
         return _unit_length(vectors, self.model_id)
+
+    def _made(
+        self, batches: Sequence[tuple[list[int], list[str]]]
+    ) -> Iterator[tuple[list[int], Vectors]]:
+        """Rows and vectors of each batch; a question alone is not worth a pool of threads."""
+        from threadpoolctl import threadpool_limits
+
+        if len(batches) < 2:
+            yield from ((rows, self._model.encode(texts)) for rows, texts in batches)
+            return
+        with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(_threads()) as pool:
+            made = pool.map(self._model.encode, [texts for _, texts in batches])
+            yield from zip((rows for rows, _ in batches), made, strict=True)
 
 
 class SentenceTransformersEncoder:

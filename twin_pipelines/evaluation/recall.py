@@ -14,10 +14,10 @@ from twin_pipelines.embeddings.store import vector_total
 from twin_pipelines.evaluation.frozen import Exchange, FrozenSet
 from twin_pipelines.evaluation.personality.asking import MOST_RECALLED, RECALLED_CHARS
 from twin_pipelines.evaluation.personality.persona import fact_questions
-from twin_pipelines.retrieval.search import search
+from twin_pipelines.retrieval.find import Filters, Question, find
+from twin_pipelines.retrieval.index.refresh import index_queued
 from twin_pipelines.settings import TwinSettings
-
-SPARE = 2  # times as many are searched for: those of unseen sessions are left out
+from twin_pipelines.sources.store import subject
 
 
 def recall(
@@ -31,9 +31,10 @@ def recall(
 ) -> dict[str, list[str]] | None:
     """The subject's own words for each frozen context and each question about the person.
 
-    By `pair_id` and `question_id`. None in quick depth and while nothing is embedded. Nothing of an
-    `unseen` session (validation, test) and nothing later than train is ever recalled. Raises
-    TwinError when a session stands on both sides.
+    By `pair_id` and `question_id`. None in quick depth and while nothing is embedded. What waits to
+    be indexed is indexed first, so the connection must be idle. Nothing of an `unseen` session
+    (validation, test) and nothing later than train is ever recalled. Raises TwinError when a
+    session stands on both sides.
     """
     if settings.evaluation.depth == "quick":
         return None
@@ -43,27 +44,43 @@ def recall(
     barred = {one.session_id for one in (*unseen, *frozen.exchanges)}
     asked = {one.pair_id: one.input for one in frozen.exchanges}
     asked |= {one.question_id: one.question for one in fact_questions(train, unseen)}
-    return recall_for(connection, encoder, asked, before=train_until, barred=barred)
+    index_queued(connection, encoder, wait=True)
+    return recall_for(connection, encoder, settings, asked, before=train_until, barred=barred)
 
 
 def recall_for(
     connection: psycopg.Connection,
     encoder: Encoder,
+    settings: TwinSettings,
     asked: Mapping[str, str],
     *,
     before: datetime,
     barred: set[str],
 ) -> dict[str, list[str]]:
-    """What is found for each question, by its key: at most `MOST_RECALLED` shortened turns, none of
-    a `barred` session."""
-    found = search(
-        connection, encoder, list(asked.values()), before=before, k=SPARE * MOST_RECALLED
+    """What is found for each question, by its key: at most `MOST_RECALLED` shortened turns of the
+    subject that tell something, none of a `barred` session.
+
+    By the learned fusion alone: a reranker has only so much time, and what is recalled here must
+    not depend on the machine. Raises TwinError while no subject was chosen.
+    """
+    plain = settings.retrieval.model_copy(update={"reranker": "", "expansion": "off"})
+    found = find(
+        connection,
+        encoder,
+        [Question(text) for text in asked.values()],
+        k=MOST_RECALLED,
+        filters=Filters(
+            kinds=frozenset({"turn"}),
+            speakers=frozenset({subject(connection).speaker}),
+            before=before,
+            barred=frozenset(barred),
+            telling=True,
+        ),
+        settings=settings.model_copy(update={"retrieval": plain}),
     )
     return {
-        key: [one.text[:RECALLED_CHARS] for one in turns if one.session_id not in barred][
-            :MOST_RECALLED
-        ]
-        for key, turns in zip(asked, found, strict=True)
+        key: [hit.text[:RECALLED_CHARS] for hit in hits]
+        for key, hits in zip(asked, found, strict=True)
     }
 
 

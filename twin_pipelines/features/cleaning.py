@@ -1,8 +1,9 @@
 """Cleaning as one step: raw messages of some days in; turns, and what was dropped and why, out.
 
-In order: the text of every message is cleaned; empty and system messages go; then the same record
-twice, double sends, and long texts sent again with an edit; what stays is merged into turns. Every
-message ends either in exactly one turn or among the dropped. Nothing but the day itself decides
+In order: the text of every message is cleaned; empty and system messages go, and what the twin
+itself said in a chat; then the same record twice, double sends, and long texts sent again with an
+edit; what stays is merged into turns, none across an answer of the twin. Every message ends either
+in exactly one turn or among the dropped. Nothing but the day itself decides
 which messages stay; its eve only tells where a session began.
 """
 
@@ -21,6 +22,7 @@ from twin_pipelines.features.sessions import with_sessions
 from twin_pipelines.features.text import clean_texts, has_content
 from twin_pipelines.features.turns import merge_bursts
 from twin_pipelines.settings import Cleaning
+from twin_pipelines.sources.messages import TWIN
 
 DROPPED: dict[str, pl.DataType | type[pl.DataType]] = {
     "raw_id": pl.String,
@@ -28,10 +30,11 @@ DROPPED: dict[str, pl.DataType | type[pl.DataType]] = {
     "reason": pl.String,
     "kept_id": pl.String,
 }
-REASONS = ("empty", "system", "exact_duplicate", "near_duplicate")
+REASONS = ("empty", "system", "twin", "exact_duplicate", "near_duplicate")
 TYPE_KEYS = ("message_type", "type")  # of the metadata
 
 _KEPT = ["id", "source", "conversation_id", "conversation", "session_id", "speaker", "text"]
+_RUN = ("conversation", "speaker", "day", "session_id", "answers")  # a turn is within one run
 
 
 class Days(Protocol):
@@ -67,16 +70,19 @@ def clean(raw: pl.DataFrame, days: Days, cleaning: Cleaning) -> Cleaned:
     )
     messages = placed.with_columns(clean_texts(placed["text"]))
     system = _system_messages(messages, cleaning.system_message_types)
-    empty = has_content(pl.col("text")).not_()
-    kept = messages.filter(~system & ~empty).select(*_KEPT, "sent_at", "day")
+    twins = pl.col("speaker") == TWIN
+    empty = has_content(pl.col("text")).not_() & ~twins
+    messages = messages.with_columns(answers=twins.cum_sum())
+    kept = messages.filter(~system & ~empty & ~twins).select(*_KEPT, "sent_at", "day", "answers")
     dropped = [
         _because("system", messages.filter(system).select(raw_id="id")),
         _because("empty", messages.filter(~system & empty).select(raw_id="id")),
+        _because("twin", messages.filter(~system & twins).select(raw_id="id")),
     ]
 
     same = duplicates.same_record(kept)
     kept = _without(kept, same)
-    kept = kept.with_columns(run=changes("conversation", "speaker", "day", "session_id").cum_sum())
+    kept = kept.with_columns(run=changes(*_RUN).cum_sum())
     again = duplicates.double_sends(kept)
     kept = _without(kept, again)
     edited = duplicates.resent_with_edit(kept, cleaning.near_duplicate)

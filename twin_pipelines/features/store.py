@@ -34,12 +34,16 @@ class CleaningCounts:
 
 
 def load_turns(connection: psycopg.Connection, days: DayRange | None) -> pl.DataFrame:
-    """The turns of the days (None: of the whole history) by conversation and time."""
+    """The turns of the days (None: of the whole history) by conversation and time.
+
+    Without those that say what the owner wants forgotten: nothing is learnt from them.
+    """
     return fetch_frame(
         connection,
         f"""
         select {_TURN} from cleaned_messages
         where (%(first)s::date is null or day between %(first)s and %(last)s)
+          and id not in (select id from forgotten_turns)
         order by source, conversation_id, day, place
         """,
         _bounds(days),
@@ -155,7 +159,7 @@ def account(connection: psycopg.Connection, days: DayRange | None) -> pl.DataFra
     """Whether each raw message is in exactly one turn or dropped, by day.
 
     Columns `day`, `messages`, `missing` (nowhere), `repeated` (in several places), `unknown` (in a
-    turn or dropped on the day, without a raw message of that day), `dropped`.
+    turn or dropped on the day, without a raw message of that day), `dropped` (but the twin's own).
     """
     return fetch_frame(
         connection,
@@ -166,7 +170,7 @@ def account(connection: psycopg.Connection, days: DayRange | None) -> pl.DataFra
                 select unnest(raw_ids) as id, day, false as left_out from cleaned_messages
                 where %(first)s::date is null or day between %(first)s and %(last)s
                 union all
-                select raw_id, day, true from dropped_messages
+                select raw_id, day, reason <> 'twin' from dropped_messages
                 where %(first)s::date is null or day between %(first)s and %(last)s
             ) as place
             group by id, day

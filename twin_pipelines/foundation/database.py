@@ -104,7 +104,7 @@ def connect(url: str) -> psycopg.Connection:
         raise TwinError(_refusal(url, str(error))) from error
     except psycopg.ProgrammingError:
         raise TwinError(_unusable()) from None  # the cause may quote the password
-    connection.execute("set time zone 'UTC'; set datestyle to ISO")
+    connection.execute("set time zone 'UTC'; set datestyle to ISO; set jit to off")
     if TypeInfo.fetch(connection, "vector"):
         from pgvector.psycopg import register_vector
 

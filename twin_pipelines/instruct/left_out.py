@@ -8,19 +8,31 @@ from __future__ import annotations
 
 import io
 import re
+from collections.abc import Sequence
 
 import polars as pl
 
 from twin_pipelines.instruct.people import without_contact
+from twin_pipelines.persona.never_says import says
 
 REPORT = "left_out.md"
 FILE = "left_out.parquet"
 EXAMPLES = 3  # of each reason
+NEVER_SAY = "the owner never wants to hear it"
 _LONGEST = 90  # characters of an example's message or reply
 _PSEUDONYM = re.compile(r"\bpartner-[0-9a-f]{8}\b")
 _LINK = re.compile(r"(?i)\b(?:https?://|www\.)\S+")
 _NUMBER = re.compile(r"\d{3,}")
 _NAME = re.compile(r"(?<=[\w,;] )(?!I\b)[A-Z][a-z]+(?: [A-Z][a-z]+)*")
+
+
+def without_never_says(
+    pairs: pl.DataFrame, never: Sequence[str]
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Pairs (`pairs.PAIR_SCHEMA`) whose reply holds none of the owner's never-says, and the others,
+    with the reason in `excluded`."""
+    said = pl.Series([says(reply, never) for reply in pairs["reply"]], dtype=pl.Boolean)
+    return pairs.filter(~said), pairs.filter(said).with_columns(excluded=pl.lit(NEVER_SAY))
 
 
 def all_left_out(excluded: pl.DataFrame, purged: pl.DataFrame) -> pl.DataFrame:

@@ -3,7 +3,8 @@
 Preferred is what the subject really said, or what the owner put in place of an answer of the twin.
 Each real exchange of train gives at most one row: the base model's reply where one is known, else
 in turn another person's nearest reply and a rewrite against the subject's manner. The owner's
-corrections come first; one that repeats an exchange of validation or test is left out.
+corrections come first; one that repeats an exchange of validation or test is left out. Of every
+phrase the owner never wants to hear, some replies are turned down with the phrase added.
 """
 
 from __future__ import annotations
@@ -23,13 +24,16 @@ from twin_pipelines.instruct.echoes import reply_key
 from twin_pipelines.instruct.formal import formal_rewrite
 from twin_pipelines.instruct.people import without_contact
 from twin_pipelines.instruct.strangers import nearest_replies
+from twin_pipelines.persona.never_says import says
 from twin_pipelines.settings import TwinError
 from twin_pipelines.sources.chitchat import Exchange
 
 FILE = "preferences.jsonl"
 BASE_REPLIES = "base_replies.jsonl"
 CORRECTION = "correction"
-KINDS = (CORRECTION, "base", "other_person", "style")
+NEVER = "never"
+KINDS = (CORRECTION, "base", "other_person", "style", NEVER)
+ROWS_A_PHRASE = 8  # of the owner's never-says
 PARTS = ("prompt", "chosen", "rejected")
 Row = dict[str, Any]
 
@@ -53,28 +57,39 @@ def preference_rows(
     base_replies: Mapping[str, str],
     exchanges: Sequence[Exchange],
     near_duplicate: float,
+    *,
+    never: Sequence[str] = (),
 ) -> list[Row]:
     """The rows in TRL's conversational preference format, corrections first, then by time.
 
     `splits` are the rows of a dataset's files, `base_replies` maps a pair of train to what the
-    base answered. A row has `prompt`, `chosen` and `rejected` (chat messages), its `kind`, and as
-    `id` that of the pair or correction behind it.
+    base answered, `never` are the owner's never-says: no reply that holds one is preferred. A row
+    has `prompt`, `chosen` and `rejected` (chat messages), its `kind`, and as `id` that of the pair
+    or correction behind it.
     """
     rows = [
         _row(CORRECTION, one.id, one.prompt, one.chosen, one.rejected)
         for one in _clean(corrections, splits, near_duplicate)
+        if not says(one.chosen, never)
     ]
-    train = [row for row in splits["train"] if not row.get("rehearsal")]
+    train = [
+        row for row in splits["train"] if not row.get("rehearsal") and not says(_reply(row), never)
+    ]
     train.sort(key=lambda row: (row["replied_at"], row["pair_id"]))
     turn = train[::2]  # every other pair turns down another person first
     near = nearest_replies([_asked(row) for row in turn], [_reply(row) for row in turn], exchanges)
     strangers = dict(zip((row["pair_id"] for row in turn), near, strict=True))
-    offers = [(row, *offer) for row in train for offer in _offers(row, base_replies, strangers)]
+    with_phrase = _with_phrase(train, never)
+    offers = [
+        (row, *offer)
+        for row in train
+        for offer in _offers(row, base_replies, strangers, with_phrase)
+    ]
     own = reply_key(pl.Series([_reply(row) for row, _, _ in offers], dtype=pl.String))
     other = reply_key(pl.Series([text for _, _, text in offers], dtype=pl.String))
     served: set[str] = set()
     for (row, kind, text), said, turned_down in zip(offers, own, other, strict=True):
-        differs = kind == "style" or said != turned_down
+        differs = kind in ("style", NEVER) or said != turned_down
         if text.strip() and differs and row["pair_id"] not in served:
             rows.append(_row(kind, row["pair_id"], row["prompt"], _reply(row), text))
             served.add(row["pair_id"])
@@ -82,15 +97,32 @@ def preference_rows(
 
 
 def _offers(
-    row: Row, base_replies: Mapping[str, str], strangers: Mapping[str, str | None]
+    row: Row,
+    base_replies: Mapping[str, str],
+    strangers: Mapping[str, str | None],
+    with_phrase: Mapping[str, str],
 ) -> Iterator[tuple[str, str]]:
     """What could be turned down, as (kind, text), the first choice first."""
     pair = row["pair_id"]
+    if pair in with_phrase:
+        yield NEVER, with_phrase[pair]
     if pair in base_replies:
         yield "base", base_replies[pair]
     if stranger := strangers.get(pair):
         yield "other_person", without_contact(stranger)
     yield "style", formal_rewrite(_reply(row))
+
+
+def _with_phrase(train: Sequence[Row], never: Sequence[str]) -> dict[str, str]:
+    """Replies with a never-say added, by pair: for each phrase others, spread over time."""
+    wanted = [phrase for phrase in never for _ in range(ROWS_A_PHRASE)][: len(train)]
+    step = len(train) / len(wanted) if wanted else 0.0
+    chosen = [train[int(number * step)] for number in range(len(wanted))]
+    turns = [wanted[number::ROWS_A_PHRASE] for number in range(ROWS_A_PHRASE)]
+    mixed = [phrase for turn in turns for phrase in turn]
+    return {
+        row["pair_id"]: f"{_reply(row)} {phrase}" for row, phrase in zip(chosen, mixed, strict=True)
+    }
 
 
 def _clean(

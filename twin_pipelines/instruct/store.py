@@ -62,10 +62,14 @@ def rewrite_days(connection: psycopg.Connection, days: DayRange, pairs: pl.DataF
 
 
 def load_pairs(connection: psycopg.Connection) -> pl.DataFrame:
-    """Every pair that may be trained on (PAIR_SCHEMA), by time."""
+    """Every pair that may be trained on (PAIR_SCHEMA), by time.
+
+    None that holds a message which says what the owner wants forgotten.
+    """
     return fetch_frame(
         connection,
         f"select {', '.join(PAIR_SCHEMA)} from instruct_pairs where excluded is null "
+        "and not message_ids && array(select unnest(hidden_ids) from forgetting_in_force) "
         "order by replied_at, id",
         schema=PAIR_SCHEMA,
     )

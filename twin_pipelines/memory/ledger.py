@@ -98,9 +98,9 @@ def undo(connection: psycopg.Connection, run_id: int) -> Undone:
                 f"the same memories later; undo run {later[0]} first."
             )
         total = ledger_store.gather_changes(connection, run_id)
+        ledger_store.mark_undone(connection, run_id, undoing.run_id)  # what it forgot may return
         counts = ledger_store.restore_gathered(connection)
         undoing.counts = {**counts, "left": total - sum(counts.values())}
-        ledger_store.mark_undone(connection, run_id, undoing.run_id)
     return Undone(run_id=undoing.run_id, undone=run_id, **undoing.counts)
 
 

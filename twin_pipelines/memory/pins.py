@@ -37,10 +37,11 @@ def memory_by(connection: psycopg.Connection, reference: str) -> dict[str, Any]:
 def pin(connection: psycopg.Connection, reference: str) -> dict[str, Any]:
     """Keep a memory whatever happens, and recall it again if it was archived; the caller commits.
 
-    Returns it as it is then. Raises TwinError for one that is part of another or suspicious.
+    Returns it as it is then. Raises TwinError for one that is part of another, suspicious or
+    forgotten.
     """
     memory = memory_by(connection, reference)
-    if memory["status"] in ("merged", "quarantined"):
+    if memory["status"] in ("merged", "quarantined", "forgotten"):
         why = memory["status_reason"] or "no reason is known"
         raise TwinError(
             f"Memory {memory['memory_id'][:8]} is {memory['status']} ({why}) and is not recalled, "

@@ -38,7 +38,7 @@ MEMORIES: dict[str, Any] = {
     "details": pl.String,  # JSON
 }
 TYPES = ("short_term", "episodic", "emotional", "knowledge", "core", "procedural", "dream")
-STATES = ("active", "merged", "archived", "quarantined")
+STATES = ("active", "merged", "archived", "quarantined", "forgotten")
 
 
 def memory_identity(type: str, about: str, kind: str, key: str) -> str:

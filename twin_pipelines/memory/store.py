@@ -200,6 +200,20 @@ def set_pinned(connection: psycopg.Connection, memory_id: str, pinned: bool) -> 
     )
 
 
+def pinned_memories(connection: psycopg.Connection) -> pl.DataFrame:
+    """What the owner pinned and still holds (MEMORIES), the most important first; no dreams."""
+    return fetch_frame(
+        connection,
+        f"""
+        select {_COLUMNS} from memories
+        where pinned and status = 'active' and not imagined
+          and (valid_until is null or valid_until > now())
+        order by importance desc, last_at desc, memory_id
+        """,
+        schema=MEMORIES,
+    )
+
+
 def memories_by_month(connection: psycopg.Connection) -> pl.DataFrame:
     """How many memories of each type were first told in each month: `month`, `type`, `memories`.
 

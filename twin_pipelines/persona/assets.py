@@ -17,6 +17,8 @@ from twin_pipelines.persona.identity import store as identity_store
 from twin_pipelines.persona.identity.compose import hand_written, regenerated, sections_of
 from twin_pipelines.persona.identity.facts import Vocabularies, weighed_facts
 from twin_pipelines.persona.identity.told import generated_lines, not_in_a_list
+from twin_pipelines.persona.never_says import never_section
+from twin_pipelines.persona.never_says_store import phrases
 from twin_pipelines.persona.preferences import STANCES, find_stances, settled
 from twin_pipelines.persona.replies.exchanges import REPLIES, replies_of
 from twin_pipelines.persona.replies.situations import SITUATIONS
@@ -209,8 +211,9 @@ def personality_traits(
 def core_identity(context: dg.AssetExecutionContext, twin: TwinResource) -> dg.MaterializeResult:
     """The persona page: facts by how much they predict replies, style rules, words never said.
 
-    Versioned and cut to `persona.identity_tokens`. The hand-written page (`persona.page`) and what
-    the owner edited (`twin persona edit`) come first and stay; every other line names its messages.
+    Versioned and cut to `persona.identity_tokens`. The hand-written page (`persona.page`), what the
+    owner edited (`twin persona edit`) and their never-says come first and stay; every other line
+    names its messages.
     """
     settings = twin.settings.persona
     with twin.connect() as connection:
@@ -231,10 +234,12 @@ def core_identity(context: dg.AssetExecutionContext, twin: TwinResource) -> dg.M
         )
         language = main_language(pl.concat(own)) if own else "en"
         before = identity_store.latest_identity(connection, who.speaker)
+        sections = sections_of(lines, who.name, language)
+        barred = never_section(phrases(connection), sections)
         made = regenerated(
             who.speaker,
-            sections_of(lines, who.name, language),
-            hand_written(settings),
+            sections,
+            [*hand_written(settings), *barred],
             before.page if before else None,
             settings,
         )

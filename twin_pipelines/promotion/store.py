@@ -14,7 +14,8 @@ from psycopg.types.json import Jsonb
 from twin_pipelines.evaluation.store import latest_evaluation
 from twin_pipelines.foundation.database import copy_frame, fetch_frame
 from twin_pipelines.memory.consolidation.candidates import CANDIDATES
-from twin_pipelines.promotion.in_force import CoreMemory, ReleaseInForce
+from twin_pipelines.memory.owner_store import forgotten_words
+from twin_pipelines.promotion.in_force import CoreMemory, ReleaseInForce, without_sentences
 from twin_pipelines.promotion.parts import ReleaseParts
 
 if TYPE_CHECKING:
@@ -325,11 +326,16 @@ def listen_for_releases(connection: psycopg.Connection) -> None:
     connection.execute(f"listen {CHANNEL}")
 
 
-def release_in_force(connection: psycopg.Connection) -> ReleaseInForce | None:
+def release_in_force(
+    connection: psycopg.Connection, release_id: int | None = None
+) -> ReleaseInForce | None:
     """The release that serves, as one consistent snapshot; None while nothing was promoted.
 
+    With `release_id` another release, as it was when it served; None when there is none.
+
     A promotion, a rollback and a change of the core memories notify CHANNEL in their transaction:
-    `listen_for_releases`, and call this again on each notification.
+    `listen_for_releases`, and call this again on each notification. What the owner wants forgotten
+    is in neither its memories nor its prompt.
     """
     row = connection.execute(
         """
@@ -343,14 +349,19 @@ def release_in_force(connection: psycopg.Connection) -> ReleaseInForce | None:
                               'memory_id', memory_id, 'message_ids', message_ids)
                           order by importance desc, memory_id)
                    from core_memories where core_memories.release_id = releases.release_id
+                     and not is_forgotten(memory_id, message_ids, content)
                ), '[]')
-        from releases join adapters using (adapter_id) where status = 'champion'
-        """
+        from releases join adapters using (adapter_id)
+        where case when %(release)s::bigint is null then status = 'champion'
+                   else release_id = %(release)s end
+        """,
+        {"release": release_id},
     ).fetchone()
     if row is None:
         return None
     number, version, adapter, path, base, sha256, template, prompt, persona, *rest = row
     identity, identity_version, retrieval, forced, since, memories = rest
+    gone = forgotten_words(connection)
     return ReleaseInForce(
         release_id=number,
         model_version=version,
@@ -359,7 +370,7 @@ def release_in_force(connection: psycopg.Connection) -> ReleaseInForce | None:
         base_reference=base,
         base_sha256=sha256,
         template_hash=template,
-        system_prompt=prompt or "",
+        system_prompt=without_sentences(prompt or "", gone),
         persona_version=persona or "",
         retrieval=retrieval,
         core_memories=tuple(
@@ -368,6 +379,7 @@ def release_in_force(connection: psycopg.Connection) -> ReleaseInForce | None:
         ),
         forced=forced,
         in_force_since=since,
-        identity=identity or "",
+        identity=without_sentences(identity or "", gone),
+        forgotten=without_sentences(f"{prompt}\n{identity}", gone) != f"{prompt}\n{identity}",
         identity_version=identity_version,
     )

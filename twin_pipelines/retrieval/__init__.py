@@ -1,6 +1,7 @@
-"""Retrieval: what of all that the subject said belongs to a question?
+"""Retrieval: what of all that was said and remembered belongs to a question?
 
-Comes in: questions and the turns of the history with their vectors. Goes out: for each question the
-subject's own turns that answer it best, searched by meaning and by words at once. Reads
-`cleaned_messages` and `message_embeddings`, writes nothing; every result names its turn.
+Comes in: turns and active memories, and questions in their chat. Goes out: the search index
+(`index`), for each question the turns and memories that answer it best with the reasons (`find`),
+and how well and how fast that goes (`figures`). Reads `cleaned_messages` and `memories`, writes
+`search_*` and `retrieval_figures` alone; every result names its messages.
 """

@@ -1,141 +1,347 @@
-"""The only SQL of the room: candidates for questions, with every score they are ranked by."""
+"""The only SQL of a search: candidates with all they are ranked by, and the words of what is found.
+
+One statement a question gives everything numeric in one row of packed bytes, which numpy reads as
+it is. Candidates come from the words (GIN) and from the meaning (HNSW); for a search that is exact
+every entry is one.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import date, datetime
+from functools import lru_cache
 from typing import Any
 
-import polars as pl
+import numpy as np
+import numpy.typing as npt
 import psycopg
+from psycopg import sql
 
-from twin_pipelines.embeddings.encoder import Vectors
-from twin_pipelines.foundation.database import fetch_frame
+from twin_pipelines.retrieval.index.entries import DIMENSIONS
+from twin_pipelines.retrieval.records import Filters
 
-CANDIDATES: dict[str, Any] = {
-    "query": pl.Int32,
-    "message_id": pl.String,
-    "session_id": pl.String,
-    "text": pl.String,
-    "sent_at": pl.Datetime("us", "UTC"),
-    "said": pl.Float64,
-    "answered": pl.Float64,
-    "words": pl.Float64,
-}
-SATURATION, LENGTH_SHARE = 1.2, 0.75  # k1 and b of BM25
-FEWEST_CHARS = 8  # of a turn besides its questions
+MOST_TERMS = 256  # of a question; the first ones count
+SCANNED = 3_000  # entries that are looked up by the rarest words, all together
+PAIRS, PAIRED = 3, 1_000  # pairs of common words that are looked up, and entries of each
+BY_WORDS, BY_MEANING = 200, 200  # entries that are found by each, at least
+WIDEST = 1_000  # candidates HNSW can keep while it searches: as many as are to be found by meaning
+LOOKED_THROUGH = 20_000  # vectors an indexed search looks at, at most, where few may be found
 
-# Words of a text: stems, and of Thai, which has no spaces, the trigrams of each run of letters.
-_TERMS = """
-    select lexeme as term, cardinality(positions)::float8 as times
-    from unnest(to_tsvector('english', {text}))
-    where lexeme !~ '[\u0e00-\u0e7f]'
-    union all
-    select term, count(*)::float8
-    from regexp_matches({text}, '[\u0e00-\u0e7f]+', 'g') as run, unnest(show_trgm(run[1])) as term
-    group by term
+CANDIDATE = np.dtype(
+    [
+        ("entry", ">i8"),
+        ("session", ">u8", 2),
+        ("place", ">i4"),
+        ("day", ">i4"),  # ordinal
+        ("length", ">i4"),  # words
+        ("asks", ">i4"),
+        ("answers", ">i4"),
+        ("words", ">f4", 2),  # BM25, own and around
+        ("meaning", ">f4", 2),  # inner product, own and around
+        ("coverage", ">f4", 2),  # share of the question's terms by rarity, own and around
+        ("importance", ">f4"),
+    ]
+)
+NEIGHBOUR = np.dtype(
+    [
+        ("session", ">u8", 2),
+        ("place", ">i4"),
+        ("words", ">f4", 2),
+        ("meaning", ">f4"),  # own
+    ]
+)
+
+
+@dataclass(frozen=True)
+class Pool:
+    """Candidates of a question (CANDIDATE, in order of time) and the turns beside them (NEIGHBOUR).
+
+    `version` and `model` are the index's, `first` and `last` the days it spans (None: it is empty).
+    """
+
+    candidates: npt.NDArray[Any]
+    speakers: list[str]
+    neighbours: npt.NDArray[Any]
+    version: int
+    model: str
+    first: date | None
+    last: date | None
+
+
+_SETUP = """
+with setup as materialized (
+    select version, model, entries::float8 as n, %(vector)s::halfvec({dimensions}) as vector
+    from search_state
+    where set_config('hnsw.ef_search', %(width)s, true) <> ''
+      and (select string_to_array(extversion, '.')::int[] < '{{0,8}}'
+                  or (set_config('hnsw.iterative_scan', 'relaxed_order', true) <> ''
+                      and set_config('hnsw.max_scan_tuples', %(looked)s, true) <> '')
+           from pg_extension where extname = 'vector')
+),
+wanted as materialized (
+    select term, own, around, ln(1 + (n - own + 0.5) / (own + 0.5)) as own_idf,
+           ln(1 + (n - around + 0.5) / (around + 0.5)) as around_idf
+    from (select term, coalesce(own, 0) as own, coalesce(around, 0) as around, n
+          from setup cross join unnest(%(terms)s::int[]) as asked (term)
+          left join search_terms using (term)) as counted
+),
+query as materialized (
+    select concat('{{', string_agg(held_own, ','), '}}/{terms}')::sparsevec as own,
+           concat('{{', string_agg(held_around, ','), '}}/{terms}')::sparsevec as around,
+           coalesce(sum(own_idf), 1) as own_total, coalesce(sum(around_idf), 1) as around_total
+    from (select own_idf, around_idf,
+                 case when own > 0 then term || ':' || own_idf end as held_own,
+                 case when around > 0 then term || ':' || around_idf end as held_around
+          from wanted) as weighed
+),
 """
-_SEARCH = f"""
-    with asked as materialized (
-        select (place - 1)::int as query, text, vector::halfvec as vector
-        from unnest(%(texts)s::text[], %(vectors)s::text[])
-            with ordinality as given (text, vector, place)
-    ),
-    turns as (
-        select id, speaker, session_id, text, sent_at, ended_at,
-               lag(id) over session as before_id, lag(text) over session as before_text,
-               lag(speaker) over session as before_by
-        from cleaned_messages
-        window session as (partition by session_id order by day, place)
-    ),
-    own as materialized (
-        select turns.id, session_id, text, sent_at, said.embedding as said,
-               asked.embedding as answered,
-               concat_ws(' ', case when before_by <> speaker then before_text end, text) as exchange
-        from turns
-        left join message_embeddings said on said.message_id = id and said.model = %(model)s
-        left join message_embeddings asked
-            on asked.message_id = before_id and before_by <> speaker and asked.model = %(model)s
-        where speaker = %(speaker)s
-          and (%(before)s::timestamptz is null or ended_at < %(before)s)
-          and length(regexp_replace(text, '[^.!?\\n]*[?]+', '', 'g')) >= {FEWEST_CHARS}
-    ),
-    terms as materialized (
-        select own.id, term, times from own, lateral ({_TERMS.format(text="exchange")}) as found
-    ),
-    lengths as materialized (select id, sum(times) as length from terms group by id),
-    rarity as materialized (
-        select term, ln(1 + (n - count(*) + 0.5) / (count(*) + 0.5)) as idf
-        from terms, (select count(*) as n from lengths) as turns group by term, n
-    ),
-    lexical as materialized (
-        select query, id, sum(
-            idf * times * ({SATURATION} + 1) / (times + {SATURATION} * (
-                1 - {LENGTH_SHARE} + {LENGTH_SHARE} * length / average
-            ))
-        ) as words
-        from (
-            select distinct query, term
-            from asked, lateral ({_TERMS.format(text="asked.text")}) as word
-        ) as wanted
-        join rarity using (term) join terms using (term) join lengths using (id),
-        (select avg(length) as average from lengths) as mean
-        group by query, id
-    ),
-    candidates as (
-        select query, near.id from asked cross join lateral (
-            select id from own where said is not null order by said <=> vector, id limit %(most)s
-        ) as near
-        union
-        select query, near.id from asked cross join lateral (
-            select id from own where answered is not null
-            order by answered <=> vector, id limit %(most)s
-        ) as near
-        union
-        select query, id from (
-            select query, id, row_number() over (partition by query order by words desc, id) as rank
-            from lexical
-        ) as ranked where rank <= %(most)s
-    )
-    select query, id::text as message_id, session_id::text, own.text, sent_at,
-           1 - (said <=> vector) as said, 1 - (answered <=> vector) as answered,
-           coalesce(words, 0) as words
-    from candidates join asked using (query) join own using (id)
-    left join lexical using (query, id)
-    order by query, id
+# How far an entry is from the question: minus both BM25 scores, as shares of the question's idf,
+# and both cosine similarities.
+_APART = """
+    (e.own <#> (select own from query)) / (select own_total from query)
+    + (e.around <#> (select around from query)) / (select around_total from query)
+    + (e.own_vector <#> (select vector from setup))
+    + (e.around_vector <#> (select vector from setup))
+"""
+# The rarest words together, pairs of the common ones, and where there is but one its first entries.
+_BY_WORDS = """
+rare as materialized (
+    select term, around, row_number() over by_rarity as place,
+           sum(around) over by_rarity as together
+    from wanted where around > 0 window by_rarity as (order by around, term)
+),
+pairs as materialized (
+    select array[a.term, b.term] as both from rare a join rare b on a.place < b.place
+    where b.together > {scanned} and a.together > {scanned}
+    order by a.around::float8 * b.around, a.place, b.place limit {pairs}
+),
+by_words as materialized (
+    select entry_id, min(apart) as apart from (
+        select e.entry_id, {apart} as apart from search_entries e
+        where e.terms && (select array_agg(term) from rare where together <= {scanned})
+          and {open}
+        union all
+        select found.entry_id, found.apart from pairs cross join lateral (
+            select e.entry_id, {apart} as apart from search_entries e
+            where e.terms @> pairs.both and {open} limit {paired}
+        ) as found
+        union all
+        select found.entry_id, found.apart from (
+            select term from rare
+            where place = 1 and together > {scanned} and not exists (select from pairs)
+        ) as common cross join lateral (
+            select e.entry_id, {apart} as apart from search_entries e
+            where e.terms @> array[common.term] and {open} limit {scanned}
+        ) as found
+    ) as found
+    group by entry_id order by min(apart) limit %(by_words)s
+),
+by_meaning as materialized (
+    select e.entry_id from search_entries e where {open}
+    order by (e.own_vector + e.around_vector)::halfvec({dimensions}) <#> (select vector from setup)
+    limit %(by_meaning)s
+),
+pool as (
+    select entry_id, min(apart) as apart
+    from (select entry_id, apart from by_words
+          union all select entry_id, null from by_meaning) as found
+    group by entry_id
+),
+"""
+_EXACT = """
+pool as (select e.entry_id, null::float8 as apart from search_entries e where {open}),
+"""
+_SCORED = """
+best as materialized (
+    select e.entry_id, m.importance
+    from pool join search_entries e using (entry_id)
+    left join memories m on m.memory_id = e.memory_id
+    where e.memory_id is null or ({standing})
+    order by coalesce(pool.apart, {apart}), entry_id
+    limit %(most)s
+),
+ranked as materialized (
+    select e.entry_id, e.session_id, e.place, e.speaker, e.day, e.sent_at, e.words, e.asks,
+           e.answers, e.own_terms, e.terms, coalesce(best.importance, 0.5) as importance,
+           -(e.own <#> (select own from query)) as own_words,
+           -(e.around <#> (select around from query)) as around_words,
+           -(e.own_vector <#> (select vector from setup)) as own_meaning,
+           -(e.around_vector <#> (select vector from setup)) as around_meaning
+    from best join search_entries e using (entry_id)
+),
+beside as (
+    select session_id, place, -(b.own <#> (select own from query)) as own_words,
+           -(b.around <#> (select around from query)) as around_words,
+           -(b.own_vector <#> (select vector from setup)) as own_meaning
+    from (
+        select distinct session_id, place + step as place
+        from ranked cross join (values (-1), (1)) as steps (step) where session_id is not null
+    ) as wanted join search_entries b using (session_id, place)
+    where b.model = {model}
+)
+select version, model, (select min(day) from search_entries), (select max(day) from search_entries),
+       coalesce(record, ''), coalesce(speakers, '{{}}'),
+       (select coalesce(string_agg(uuid_send(session_id) || int4send(place)
+            || float4send(own_words::float4) || float4send(around_words::float4)
+            || float4send(own_meaning::float4), ''), '') from beside)
+from setup, (
+    select string_agg(
+               int8send(entry_id)
+               || coalesce(uuid_send(session_id), int8send(0) || int8send(entry_id))
+               || int4send(coalesce(place, -1)) || int4send(day - date '0001-01-01' + 1)
+               || int4send(words) || int4send(asks::int) || int4send(answers::int)
+               || float4send(own_words::float4) || float4send(around_words::float4)
+               || float4send(own_meaning::float4) || float4send(around_meaning::float4)
+               || float4send((own_share / (select own_total from query))::float4)
+               || float4send((around_share / (select around_total from query))::float4)
+               || float4send(importance::float4), '' order by {order}) as record,
+           array_agg(speaker order by {order}) as speakers
+    from ranked cross join lateral (
+        select coalesce(sum(own_idf) filter (where term = any(own_terms)), 0) as own_share,
+               coalesce(sum(around_idf) filter (where term = any(terms)), 0) as around_share
+        from wanted
+    ) as covered
+) as packed
+"""
+_ORDER = "sent_at, session_id, place, entry_id"
+# A memory that may be told: it stands, and holds when the question is asked.
+_STANDING = """
+    m.status = 'active' and (m.valid_until is null or m.valid_until > coalesce(
+        %(before)s::timestamptz,
+        (select max(ended_at) from search_entries
+         where day = (select max(day) from search_entries))))
+"""
+_CONDITIONS = {
+    "kinds": "(case when e.memory_id is null then 'turn' else 'memory' end) = any(%(kinds)s)",
+    "speakers": "e.speaker = any(%(speakers)s)",
+    "types": "e.type = any(%(types)s)",
+    "sources": "e.source = any(%(sources)s)",
+    "since": "e.sent_at >= %(since)s",
+    "before": "e.ended_at < %(before)s",
+    "barred": "(e.session_id is null or e.session_id <> all(%(barred)s::uuid[]))",
+}
+_MEMORY_OF_BARRED = """
+    and not m.message_ids && array(
+        select raw_id from cleaned_messages, unnest(raw_ids) as raw_id
+        where session_id = any(%(barred)s::uuid[]))
 """
 
 
 def candidates(
     connection: psycopg.Connection,
     *,
-    speaker: str,
     model: str,
-    texts: Sequence[str],
-    vectors: Vectors,
-    before: datetime | None,
+    vector: npt.NDArray[np.float32],
+    terms: Sequence[int],
+    filters: Filters,
     most: int,
-) -> pl.DataFrame:
-    """Turns of the speaker that may answer each text (CANDIDATES), in one statement for all.
+    exact: bool = False,
+) -> Pool:
+    """At most `most` entries that may answer a question, with all they are ranked by.
 
-    `vectors` are those of the texts, of the embedding model `model`. Found are at most `most` by
-    each of three signs, and every candidate has all three: `said` (cosine similarity of the turn),
-    `answered` (of the turn before it, which it replies to; null without one), `words` (BM25 of both
-    together). Turns that only ask, and those that ended at `before` or later, are left out. With no
-    vectors of the model the words alone decide.
+    `vector` is the question's, unit length, of the embedding model `model`; `terms` are the numbers
+    of its terms, each once. They are those with the highest sum of both BM25 scores, as shares of
+    the question's idf, and both cosine similarities; with `exact` among all entries, else among
+    those found by words and those found by meaning. A memory that is no longer active is not found.
     """
-    if not texts:
-        return pl.DataFrame(schema=CANDIDATES)
-    return fetch_frame(
-        connection,
-        _SEARCH,
-        {
-            "texts": [text.replace("\0", "") for text in texts],
-            "vectors": [f"[{','.join(f'{x:.5g}' for x in vector)}]" for vector in vectors],
-            "speaker": speaker,
-            "model": model,
-            "before": before,
-            "most": most,
-        },
-        schema=CANDIDATES,
+    from pgvector import HalfVector
+
+    active = tuple(name for name in _CONDITIONS if getattr(filters, name))
+    statement = _statement(model, len(vector), active, filters.dreams, exact)
+    given = {
+        "vector": HalfVector(vector),
+        "terms": list(terms)[:MOST_TERMS],
+        "most": most,
+        "by_words": max(BY_WORDS, most),
+        "by_meaning": max(BY_MEANING, most),
+        "width": str(min(max(BY_MEANING, most), WIDEST)),
+        "looked": str(LOOKED_THROUGH),
+        "before": filters.before,
+        "since": filters.since,
+    } | {name: sorted(getattr(filters, name)) for name in _SETS if name in active}
+    with connection.cursor(binary=True) as cursor:
+        row = cursor.execute(statement, given, prepare=True).fetchone()
+    if row is None:
+        raise RuntimeError("the table search_state has lost its row")
+    version, found, first, last, records, speakers, beside = row
+    return Pool(
+        candidates=np.frombuffer(records, CANDIDATE),
+        speakers=speakers,
+        neighbours=np.frombuffer(beside, NEIGHBOUR),
+        version=version,
+        model=found,
+        first=first,
+        last=last,
     )
+
+
+_SETS = ("kinds", "speakers", "types", "sources", "barred")
+
+
+@lru_cache(maxsize=64)
+def _statement(
+    model: str, dimensions: int, active: tuple[str, ...], dreams: bool, exact: bool
+) -> bytes:
+    """The statement for an embedding model and the filters that are set."""
+    conditions = ["e.model = {model}", f"e.type {'=' if dreams else '<>'} 'dream'"]
+    conditions += [_CONDITIONS[name] for name in active]
+    standing = _STANDING + (_MEMORY_OF_BARRED if "barred" in active else "")
+    whole = _SETUP + (_EXACT if exact else _BY_WORDS) + _SCORED
+    return (
+        sql.SQL(whole.replace("{open}", " and ".join(conditions)))
+        .format(
+            model=sql.Literal(model),
+            dimensions=sql.Literal(dimensions),
+            terms=sql.Literal(DIMENSIONS),
+            scanned=sql.Literal(SCANNED),
+            pairs=sql.Literal(PAIRS),
+            paired=sql.Literal(PAIRED),
+            order=sql.SQL(_ORDER),
+            standing=sql.SQL(standing),
+            apart=sql.SQL(_APART),
+        )
+        .as_bytes()
+    )
+
+
+_TOLD = """
+    select e.entry_id, coalesce(e.message_id, e.memory_id)::text, e.memory_id is not null,
+           coalesce(m.content, c.text), e.speaker, e.type, e.session_id::text,
+           e.sent_at, e.ended_at,
+           coalesce(m.message_ids, c.raw_ids)::text[], coalesce(m.pinned, false)
+    from unnest(%s::bigint[]) as wanted (entry_id)
+    join search_entries e using (entry_id)
+    left join cleaned_messages c on c.id = e.message_id
+    left join memories m on m.memory_id = e.memory_id
+"""
+
+
+@dataclass(frozen=True)
+class Told:
+    """What stands behind an entry, in words."""
+
+    ref: str
+    memory: bool
+    text: str
+    speaker: str
+    type: str
+    session_id: str | None
+    sent_at: datetime
+    ended_at: datetime
+    message_ids: list[str]
+    pinned: bool
+
+
+def told(connection: psycopg.Connection, entries: Sequence[int]) -> dict[int, Told]:
+    """What stands behind each entry, by its id; one that went in the meantime is left out."""
+    rows = connection.execute(_TOLD, [list(entries)], prepare=True).fetchall()
+    return {entry: Told(*rest) for entry, *rest in rows}
+
+
+def index_version(connection: psycopg.Connection) -> int:
+    """The version of all that a search reads; what was found under another one is stale."""
+    row = connection.execute("select version from search_state", prepare=True).fetchone()
+    if row is None:
+        raise RuntimeError("the table search_state has lost its row")
+    return int(row[0])

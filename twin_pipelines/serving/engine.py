@@ -11,6 +11,7 @@ import gc
 import logging
 import secrets
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
@@ -29,6 +30,8 @@ from twin_pipelines.settings import TwinError
 logger = logging.getLogger(__name__)
 
 NO_RELEASE = "No release is in force yet; run `twin train`, and promote what passes the gate."
+DEAD = "Nobody answers any more; start the server anew."
+LOADING = "The release in force is being loaded."
 STOPPING = "The server is stopping; ask again later."
 STOP_SECONDS = 5.0  # for the token that is being written
 
@@ -45,7 +48,7 @@ class _Abandoned(Exception):
     """Nobody waits for another token."""
 
 
-class _Stopped(NotReady):
+class Stopped(NotReady):
     """The server is stopping."""
 
 
@@ -62,23 +65,27 @@ class Sampling:
 
 @dataclass(frozen=True)
 class Reply:
-    """A whole reply, what it took, and the lines of the prompt it was asked with."""
+    """A whole reply, what it took, and what it was asked with: messages, and lines by source."""
 
     text: str
     finish: Literal["stop", "length"]
     prompt_tokens: int
     reply_tokens: int
     lines: tuple[Line, ...] = ()
+    messages: tuple[Message, ...] = ()
 
 
 @dataclass(eq=False)
 class Ticket:
     """What whoever asked holds: who answers, the answer to come, and the word that they are gone.
 
-    It knows the voice by name only, so that nobody who lingers keeps a model in memory.
+    It knows the voice by name only, so that nobody who lingers keeps a model in memory. `release`
+    and `adapter_id` are empty and None for a voice that is no release.
     """
 
     name: str
+    release: str = ""
+    adapter_id: str | None = None
     answer: Future[Reply] = field(default_factory=Future)
     abandoned: bool = False
 
@@ -118,10 +125,13 @@ class Engine:
         self._most_waiting = waiting
         self._voice: Voice | None = None
         self._problem = ""
+        self.loading = False  # the first release; set by whoever loads it
         self._queue: deque[Request] = deque()
         self._changed = threading.Condition()
         self._stopping = threading.Event()
         self._left_over = False
+        self._busy = False
+        self._stirred = 0.0
         self._thread = threading.Thread(target=self._work, name="engine", daemon=True)
 
     @property
@@ -144,6 +154,20 @@ class Engine:
         """Whether somebody answers."""
         return self._thread.is_alive()
 
+    @property
+    def dead(self) -> bool:
+        """Whether it had begun to answer and ended."""
+        return self._thread.ident is not None and not self._thread.is_alive()
+
+    @property
+    def stirred(self) -> float:
+        """When it last did anything, by the monotonic clock."""
+        return self._stirred
+
+    def stuck_for(self) -> float:
+        """Seconds since it last did anything, while it is at work; 0 while it rests."""
+        return time.monotonic() - self._stirred if self._busy else 0.0
+
     def start(self) -> None:
         """Begin to answer."""
         self._thread.start()
@@ -156,7 +180,7 @@ class Engine:
             self._queue.clear()
             self._changed.notify_all()
         for request in left:
-            _fail(request, _Stopped(STOPPING))
+            _fail(request, Stopped(STOPPING))
         if self._thread.is_alive():
             self._thread.join(STOP_SECONDS)
 
@@ -178,23 +202,28 @@ class Engine:
         sampling: Sampling,
         pieces: Callable[[str], None] | None = None,
         recalled: Sequence[Remembered] = (),
+        voice: Voice | None = None,
     ) -> Ticket:
-        """Queue a request. `pieces` is called from the engine's thread.
+        """Queue a request, for the voice in force or the one given. `pieces` is called from the
+        engine's thread.
 
         What was `recalled` for it stands in the prompt as far as there is room, the best first.
         Raises NotReady when no release is in force, and Crowded when too many wait.
         """
         with self._changed:
             if self._stopping.is_set():
-                raise _Stopped(STOPPING)
-            if self._voice is None:
+                raise Stopped(STOPPING)
+            speaking = voice or self._voice
+            if speaking is None:
                 raise NotReady(self._problem or NO_RELEASE)
             if len(self._queue) >= self._most_waiting:
                 raise Crowded(f"{self._most_waiting} requests wait already; ask again later.")
-            ticket = Ticket(self._voice.name)
+            adapter = speaking.release.adapter_id or None
+            ticket = Ticket(speaking.name, speaking.name if adapter else "", adapter)
             ticket.answer.set_running_or_notify_cancel()  # from here on it cannot be cancelled
-            request = Request(self._voice, messages, sampling, pieces, ticket, recalled)
+            request = Request(speaking, messages, sampling, pieces, ticket, recalled)
             self._queue.append(request)
+            self._left_over = self._left_over or speaking is not self._voice
             self._changed.notify_all()
         return ticket
 
@@ -207,9 +236,15 @@ class Engine:
                     return
                 batch = self._next_batch()
             if batch:
-                _answer(batch, self._stopping)
+                self._stir()
+                self._busy = True
+                _answer(batch, self._stopping, self._stir)
+                self._busy = False
             batch = None  # it may be the last that holds an old voice
             self._forget_old_voices()
+
+    def _stir(self) -> None:
+        self._stirred = time.monotonic()
 
     def _next_batch(self) -> list[Request] | None:
         while self._queue and self._queue[0].ticket.abandoned:
@@ -237,7 +272,7 @@ class Engine:
             torch.cuda.empty_cache()
 
 
-def _answer(batch: Sequence[Request], stopping: threading.Event) -> None:
+def _answer(batch: Sequence[Request], stopping: threading.Event, stir: Callable[[], None]) -> None:
     """Answer a batch of one voice and one kind of sampling; a failure is told to all who wait."""
     ready: list[tuple[Request, Context]] = []
     for request in batch:
@@ -248,24 +283,29 @@ def _answer(batch: Sequence[Request], stopping: threading.Event) -> None:
     if not ready:
         return
     try:
-        _write(ready, stopping)
+        _write(ready, stopping, stir)
     except Exception as error:
         for request, _ in ready:
             _fail(request, error)
 
 
-def _write(ready: Sequence[tuple[Request, Context]], stopping: threading.Event) -> None:
+def _write(
+    ready: Sequence[tuple[Request, Context]],
+    stopping: threading.Event,
+    stir: Callable[[], None],
+) -> None:
     first = ready[0][0]
     voice, sampling = first.voice, first.sampling
     writings = [Writing(voice.tokenizer, one.sampling.stops) for one, _ in ready]
 
     def on_token(row: int, token: int) -> None:
+        stir()
         request, writing = ready[row][0], writings[row]
         piece = writing.add(token)
         if piece and request.pieces:
             request.pieces(piece)
         if stopping.is_set():
-            raise _Stopped(STOPPING)
+            raise Stopped(STOPPING)
         if all(
             one.ticket.abandoned or other.stopped
             for (one, _), other in zip(ready, writings, strict=True)
@@ -299,6 +339,7 @@ def _write(ready: Sequence[tuple[Request, Context]], stopping: threading.Event) 
             prompt_tokens=context.tokens,
             reply_tokens=len(writing.ids),
             lines=context.lines,
+            messages=tuple(context.messages),
         )
         request.ticket.answer.set_result(reply)
 

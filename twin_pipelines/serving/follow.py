@@ -10,6 +10,7 @@ import psycopg
 
 from twin_pipelines.foundation.database import connect
 from twin_pipelines.promotion.store import listen_for_releases, release_in_force
+from twin_pipelines.serving.backends.spares import Spares
 from twin_pipelines.serving.engine import Engine
 from twin_pipelines.serving.voice import load_voice
 from twin_pipelines.settings import TwinError, TwinSettings
@@ -23,8 +24,12 @@ RETRY_SECONDS = 30.0  # until a release that could not be loaded is tried again
 class Follower(threading.Thread):
     """Loads what came into force beside what serves, and then lets the engine switch."""
 
-    def __init__(self, engine: Engine, url: str, settings: TwinSettings) -> None:
+    def __init__(
+        self, engine: Engine, url: str, settings: TwinSettings, spares: Spares | None = None
+    ) -> None:
         super().__init__(name="follower", daemon=True)
+        self._spares = spares
+        self._looking = threading.Lock()
         self._engine = engine
         self._url = url
         self._settings = settings
@@ -37,6 +42,7 @@ class Follower(threading.Thread):
 
     def run(self) -> None:
         """Follow until stopped; without the database the voice in force goes on answering."""
+        self._engine.loading = self._engine.voice is None
         while not self._stopping.is_set():
             try:
                 with connect(self._url) as connection:
@@ -47,13 +53,30 @@ class Follower(threading.Thread):
                         for _ in connection.notifies(timeout=LOOK_SECONDS, stop_after=1):
                             pass
             except (TwinError, psycopg.Error) as error:
+                self._engine.loading = False
                 self._engine.report_problem(f"The database cannot be asked which serves: {error}")
                 logger.warning("Which release is in force is not known: %s", error)
                 self._stopping.wait(LOOK_SECONDS)
 
+    def look_now(self) -> None:
+        """Look on a connection of its own, for whoever changed something and waits for it.
+
+        Raises TwinError without the database.
+        """
+        with connect(self._url) as connection:
+            connection.autocommit = True
+            self.look(connection)
+
     def look(self, connection: psycopg.Connection) -> None:
         """Bring the engine to the release in force; what cannot be loaded is tried again later."""
+        with self._looking:
+            self._look(connection)
+            self._engine.loading = False
+
+    def _look(self, connection: psycopg.Connection) -> None:
         found = release_in_force(connection)
+        if self._spares and self._spares.outdated(found):
+            self._spares.learn(connection, found)
         present = self._engine.voice
         if found is None:
             self._engine.report_problem("")

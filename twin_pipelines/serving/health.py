@@ -7,17 +7,23 @@ import asyncio
 from fastapi import APIRouter
 from fastapi.responses import JSONResponse, Response
 
+from twin_pipelines.serving.backends.chain import Chain
 from twin_pipelines.serving.engine import NO_RELEASE, Engine
 from twin_pipelines.serving.metrics import MEDIA_TYPE, Metrics, Present
 from twin_pipelines.serving.recollection import Recollection
 
 DATABASE_SECONDS = 2.0
 SLOW_DATABASE = f"The database does not answer within {DATABASE_SECONDS:g} seconds."
-DEAD = "Nobody answers any more; start the server anew."
 
 
-def health_routes(engine: Engine, metrics: Metrics, recollection: Recollection | None) -> APIRouter:
-    """`/health` (and `/healthz`), `/readyz`, `/metrics`: numbers and names, no word of a chat."""
+def health_routes(
+    engine: Engine, metrics: Metrics, recollection: Recollection | None, chain: Chain
+) -> APIRouter:
+    """`/health` (and `/healthz`), `/readyz`, `/metrics`: numbers and names, no word of a chat.
+
+    Ready is who answers by the first link of the chain; degraded, who answers by another one, or
+    without the database; not ready, whom nobody answers.
+    """
     routes = APIRouter()
     database = _Database(recollection)
 
@@ -36,22 +42,34 @@ def health_routes(engine: Engine, metrics: Metrics, recollection: Recollection |
     @routes.get("/readyz")
     async def ready() -> Response:
         voice = engine.voice
-        unable = [] if voice else [engine.problem or NO_RELEASE]
-        unable += [] if engine.alive else [DEAD]
+        links = chain.states()
+        first = links[0]
+        able = [link for link in links if not link.problem]
         silent = await database.problem()
-        lacking = [said for said in (silent, engine.problem) if said and said not in unable]
+        said = [] if able else [first.problem]
+        said += [one for one in (silent, engine.problem, first.problem) if one]
         content = {
-            "status": "not ready" if unable else "degraded" if lacking else "ready",
+            "status": "not ready" if not able else "degraded" if said else "ready",
             "release": voice.name if voice else None,
             "database": "down" if silent else "ok",
-            "problems": [*unable, *lacking],
+            "problems": list(dict.fromkeys(said)),
+            "backends": [
+                {"backend": link.name, "circuit": link.circuit, "problem": link.problem}
+                for link in links
+            ],
         }
-        return JSONResponse(content, 503 if unable else 200)
+        return JSONResponse(content, 200 if able else 503)
 
     @routes.get("/metrics")
     def counted() -> Response:
         voice = engine.voice
-        present = Present(engine.waiting, voice.name if voice else "", bool(engine.problem))
+        present = Present(
+            engine.waiting,
+            voice.name if voice else "",
+            bool(engine.problem),
+            backends={link.name: link.circuit == "closed" for link in chain.states()},
+            caches=recollection.caches() if recollection else {},
+        )
         return Response(metrics.text(present), media_type=MEDIA_TYPE)
 
     return routes

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from dataclasses import asdict
+from datetime import date
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query
@@ -12,26 +12,40 @@ from starlette.concurrency import run_in_threadpool
 
 from twin_pipelines.embeddings.encoder import Vectors
 from twin_pipelines.foundation.words import words_of
-from twin_pipelines.serving.recollection import NoDatabase, Recollection
+from twin_pipelines.retrieval.records import Filters, Hit, Kind, Question
+from twin_pipelines.serving.connections import NoDatabase
+from twin_pipelines.serving.recollection import Recollection
 from twin_pipelines.serving.refusals import Refusal
 from twin_pipelines.settings import TwinError
 
 EMBEDDING = "twin-embedding"  # whichever model embedding.model names
 LONGEST_QUERY = 4_000  # characters; the embedding model reads no more
 MOST_FOUND = 100
+MOST_TURNS = 20
 MOST_TEXTS = 2_048  # of one request for vectors, as OpenAI has it
 
 
 class MemoryQuery(BaseModel):
-    """A search among memories."""
+    """A search among turns and memories. A filter that is left out lets everything through."""
 
     model_config = ConfigDict(extra="forbid")
 
     query: str = Field(max_length=LONGEST_QUERY)
     k: int = Field(default=10, ge=1, le=MOST_FOUND)
-    about: str | None = None  # a speaker
-    dreams: bool = False  # dreams, and nothing else
+    turns: list[str] = Field(default=[], max_length=MOST_TURNS)  # of the chat before, oldest first
+    asked_on: date | None = None  # what "yesterday" counts from
+    kinds: list[Kind] = []
+    types: list[str] = []  # of memories; "message" for turns
+    about: list[str] = []  # who said it, or whom the memory is about
+    sources: list[str] = []
+    since: AwareDatetime | None = None
     before: AwareDatetime | None = None  # as of then
+    dreams: bool = False  # dreams, and nothing else
+
+    @field_validator("about", "kinds", "types", "sources", "turns", mode="before")
+    @classmethod
+    def _one_or_several(cls, value: Any) -> Any:
+        return [value] if isinstance(value, str) else value
 
     @field_validator("query")
     @classmethod
@@ -39,6 +53,25 @@ class MemoryQuery(BaseModel):
         if not value.strip():
             raise ValueError("it holds no text")
         return value
+
+    @property
+    def question(self) -> Question:
+        """What is looked up."""
+        turns = tuple(turn[:LONGEST_QUERY] for turn in self.turns)
+        return Question(self.query, turns, self.asked_on)
+
+    @property
+    def filters(self) -> Filters:
+        """What may be found."""
+        return Filters(
+            kinds=frozenset(self.kinds),
+            speakers=frozenset(self.about),
+            types=frozenset(self.types),
+            sources=frozenset(self.sources),
+            since=self.since,
+            before=self.before,
+            dreams=self.dreams,
+        )
 
 
 class EmbeddingRequest(BaseModel):
@@ -85,18 +118,36 @@ def memory_routes(recollection: Recollection) -> APIRouter:
 
 def _found(recollection: Recollection, asked: MemoryQuery) -> dict[str, Any]:
     try:
-        found = recollection.search(
-            asked.query,
-            k=asked.k,
-            about=asked.about,
-            dreams=asked.dreams,
-            before=asked.before,
-        )
+        hits = recollection.find(asked.question, k=asked.k, filters=asked.filters)
     except NoDatabase as error:
         raise Refusal(503, str(error), "database_down") from error
     except TwinError as error:
         raise Refusal(503, str(error), "not_ready") from error
-    return {"object": "list", "data": [{"object": "memory", **asdict(one)} for one in found]}
+    data = [_told(hit, rank) for rank, hit in enumerate(hits, start=1)]
+    return {"object": "list", "data": data}
+
+
+def _told(hit: Hit, rank: int) -> dict[str, Any]:
+    return {
+        "object": hit.kind,
+        "id": hit.ref,
+        "memory_id": hit.memory_id,
+        "rank": rank,
+        "content": hit.text,
+        "type": hit.type,
+        "about": hit.speaker,
+        "session_id": hit.session_id,
+        "first_at": hit.sent_at,
+        "last_at": hit.ended_at,
+        "message_ids": hit.message_ids,
+        "importance": hit.importance,
+        "pinned": hit.pinned,
+        "imagined": hit.imagined,
+        "score": hit.score,
+        "boost": hit.boost,
+        "signs": dict(hit.signs),
+        "why": hit.why,
+    }
 
 
 def _vectors(recollection: Recollection, asked: EmbeddingRequest) -> dict[str, Any]:

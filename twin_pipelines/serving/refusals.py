@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -14,7 +15,10 @@ from twin_pipelines.serving.voice import TooLong
 from twin_pipelines.serving.wire import refusal
 from twin_pipelines.settings import TwinError
 
+logger = logging.getLogger(__name__)
+
 SERVER_ERROR = "The reply could not be written; the server's log says why."
+NO_JSON = "The body cannot be read; send JSON in UTF-8."
 CODES = {404: "not_found", 405: "method_not_allowed", 413: "request_too_large"}
 
 
@@ -40,6 +44,8 @@ def as_refusal(error: BaseException) -> Refusal:
         return Refusal(503, str(error), "not_ready")
     if isinstance(error, Crowded):
         return Refusal(429, str(error), "too_many_requests")
+    if not isinstance(error, TwinError):
+        logger.error("A request could not be answered.", exc_info=error)
     return Refusal(500, str(error) if isinstance(error, TwinError) else SERVER_ERROR, "failed")
 
 
@@ -58,7 +64,7 @@ async def _refused(_: Request, error: Exception) -> Response:
 async def _invalid(_: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     problems = "; ".join(
-        f"{'.'.join(str(part) for part in problem['loc'][1:])}: {problem['msg']}"
+        f"{'.'.join(str(part) for part in problem['loc'][1:]) or 'body'}: {problem['msg']}"
         for problem in error.errors()
     )
     words = f"The request is not usable ({problems})."
@@ -68,6 +74,7 @@ async def _invalid(_: Request, error: Exception) -> Response:
 async def _not_served(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     words = {
+        400: NO_JSON,
         404: f"There is nothing at {request.url.path}; docs/serving.md lists the paths.",
         405: f"{request.method} is not for {request.url.path}; docs/serving.md lists the paths.",
     }.get(error.status_code, error.detail)

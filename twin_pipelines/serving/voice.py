@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from twin_pipelines.foundation.models import resolve_model
+from twin_pipelines.foundation.models import ResolvedModel, resolve_model
 from twin_pipelines.generation.context import Context, Standing, build, standing
 from twin_pipelines.generation.local import load_model
-from twin_pipelines.generation.prompt import Message
+from twin_pipelines.generation.prompt import Message, tokenize
 from twin_pipelines.generation.remembered import Remembered
 from twin_pipelines.promotion.in_force import ReleaseInForce
 from twin_pipelines.settings import Serving, TwinError, TwinSettings
+
+IDENTITY_SHARE = 0.4  # of the context, that the persona page of an untaught model may take
 
 
 class TooLong(TwinError):
@@ -28,11 +30,12 @@ class Voice:
     tokenizer: Any
     standing: Standing
     context_tokens: int
+    called: str = ""  # where it is no release
 
     @property
     def name(self) -> str:
         """What answers call it."""
-        return f"twin-{self.release.version}"
+        return self.called or f"twin-{self.release.version}"
 
     @property
     def system(self) -> str:
@@ -68,17 +71,32 @@ def load_voice(
     on.
     """
     model, tokenizer = _weights(release, settings, present)
-    serving = settings.serving
-    positions = getattr(model.config, "max_position_embeddings", None)
-    room = serving.context_tokens
-    if positions:
-        room = min(room, positions - serving.max_new_tokens)
-    if room < 1:
-        raise TwinError(
-            f"The model of {release.base_reference} reads {positions} tokens, no more than "
-            "serving.max_new_tokens; lower that."
-        )
-    return Voice(release, model, tokenizer, what_stands(tokenizer, release, serving), room)
+    room = _room(model, release, settings.serving)
+    return Voice(release, model, tokenizer, what_stands(tokenizer, release, settings.serving), room)
+
+
+def load_base(release: ReleaseInForce, settings: TwinSettings) -> Voice:
+    """The base of a release without its adapter, which is told the persona page instead.
+
+    Of the page, as many lines as IDENTITY_SHARE of the context has room for. Raises TwinError when
+    the base is missing or has other weights.
+    """
+    base = _base(release, settings)
+    model, tokenizer = load_model(base, None, settings.training.dtype)
+    room = _room(model, release, settings.serving)
+    told = with_page(tokenizer, release, settings.serving, int(room * IDENTITY_SHARE))
+    return Voice(release, model, tokenizer, told, room, f"base-{base.sha256[:8]}")
+
+
+def with_page(
+    tokenizer: Any, release: ReleaseInForce, serving: Serving, page_tokens: int
+) -> Standing:
+    """As `what_stands`, with the first lines of the persona page that fit, for untaught models."""
+    lines = release.identity.splitlines()
+    while lines and len(tokenize(tokenizer, "\n".join(lines))) > page_tokens:
+        del lines[-max(1, len(lines) // 10) :]
+    page = replace(release, identity="\n".join(lines).strip())
+    return what_stands(tokenizer, page, serving.model_copy(update={"persona_page": True}))
 
 
 def what_stands(tokenizer: Any, release: ReleaseInForce, serving: Serving) -> Standing:
@@ -109,10 +127,28 @@ def _weights(
             f"The adapter of release {release.release_id} is missing ({adapter}); restore the "
             "folder, or promote another release."
         )
+    return load_model(_base(release, settings), adapter, settings.training.dtype)
+
+
+def _base(release: ReleaseInForce, settings: TwinSettings) -> ResolvedModel:
     base = resolve_model(release.base_reference, settings, purpose="causal")
     if release.base_sha256 and base.sha256 != release.base_sha256:
         raise TwinError(
             f"{release.base_reference} is not the base that release {release.release_id} was "
             "trained on (its weights have another hash); restore that base, or train anew."
         )
-    return load_model(base, adapter, settings.training.dtype)
+    return base
+
+
+def _room(model: Any, release: ReleaseInForce, serving: Serving) -> int:
+    """Tokens of a rendered conversation, so that a whole reply follows it."""
+    positions = getattr(model.config, "max_position_embeddings", None)
+    room = serving.context_tokens
+    if positions:
+        room = min(room, positions - serving.max_new_tokens)
+    if room < 1:
+        raise TwinError(
+            f"The model of {release.base_reference} reads {positions} tokens, no more than "
+            "serving.max_new_tokens; lower that."
+        )
+    return room

@@ -6,7 +6,8 @@ import json
 import time
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
+from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -15,10 +16,15 @@ from twin_pipelines.generation.prompt import Message
 from twin_pipelines.serving.engine import Reply, Sampling
 from twin_pipelines.settings import Serving
 
+if TYPE_CHECKING:
+    from twin_pipelines.serving.backends.protocol import PassedOver, Signed
+
 MODEL = "twin"  # whichever release is in force
 LONGEST_MESSAGE = 100_000  # characters
 MOST_MESSAGES = 10_000
 MOST_RECALLED = 50
+LONGEST_NAME = 80  # characters
+NEW_CHAT = "new"
 MEMORY_KINDS = ("pinned", "core", "recalled", "imagined", "session", "said")  # of lines
 ROLES = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant"}
 
@@ -34,14 +40,15 @@ class ChatMessage(BaseModel):
     """One message of a request."""
 
     role: Literal["system", "developer", "user", "assistant"]
-    content: str | list[TextPart]
+    content: str | list[TextPart] | None = None  # none: a call of tools, which a twin has not
 
     def plain(self) -> Message:
         """Role and text as the prompt's rendering takes them."""
-        content = self.content
+        content = self.content or ""
         if not isinstance(content, str):
             content = "\n".join(part.text for part in content)
-        return {"role": ROLES[self.role], "content": content}
+        whole = content.encode("utf-8", "replace").decode("utf-8")  # halves of characters go
+        return {"role": ROLES[self.role], "content": whole}
 
 
 class StreamOptions(BaseModel):
@@ -55,8 +62,17 @@ class Wishes(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    memories: bool = False  # tell which memories stood in the prompt
-    recall: int = Field(default=0, ge=0, le=MOST_RECALLED)  # how many to look up for this answer
+    memories: bool = False  # tell which memories stood in the prompt, and why
+    recall: int | None = Field(default=None, ge=0, le=MOST_RECALLED)  # None: serving.recall
+    chat: str | None = None  # the chat this goes on with, or "new"; None: nothing is kept
+    consent: bool | None = None  # whether the chat may become history; None: as it was
+    partner: str | None = Field(default=None, max_length=LONGEST_NAME)  # who talks
+    cached: bool = False  # an identical request may be answered as the last time
+
+    @field_validator("chat")
+    @classmethod
+    def _an_id_or_new(cls, value: str | None) -> str | None:
+        return value if value in (None, NEW_CHAT) else str(UUID(value))
 
 
 class ChatRequest(BaseModel):
@@ -103,8 +119,9 @@ class ChatRequest(BaseModel):
         return self
 
     def plain(self) -> list[Message]:
-        """The messages as the prompt's rendering takes them."""
-        return [message.plain() for message in self.messages]
+        """The messages as the prompt's rendering takes them; those without words are left out."""
+        told = [message.plain() for message in self.messages]
+        return [message for message in told if message["content"].strip()]
 
     def question(self) -> str:
         """The last message, as memories are searched for."""
@@ -148,6 +165,15 @@ class Telling:
         """An event with more text."""
         return self._chunk({"content": text})
 
+    def passed_on(self, signed: Signed, broken: PassedOver | None, seam: str) -> str:
+        """An event that somebody else goes on, because who spoke fell silent."""
+        self._head["model"] = signed.model
+        twin: dict[str, Any] = {"backend": signed.backend}
+        if broken:
+            names = {"from": broken.backend, "to": signed.backend, "why": broken.why}
+            twin["fell_back"] = names
+        return self._chunk({"content": seam if broken else ""}, extra={"twin": twin})
+
     def ending(self, reply: Reply, with_usage: bool, extra: Mapping[str, Any]) -> str:
         """The last events; `extra` stands in the one that tells how it ended."""
         events = self._chunk({}, reply.finish, extra)
@@ -167,18 +193,31 @@ class Telling:
         return event(whole)
 
 
-def remembered(lines: Sequence[Line]) -> list[dict[str, Any]]:
-    """The memories among the lines of a prompt, in its order, and what each was made of."""
+def remembered(
+    lines: Sequence[Line], why: Mapping[str, str] = MappingProxyType({})
+) -> list[dict[str, Any]]:
+    """The memories among the lines of a prompt, in its order, and what each was made of.
+
+    `why` tells what speaks for one, by the id of its memory or of its first message.
+    """
     return [
         {
             "kind": line.kind,
             "text": line.text,
             "memory_ids": list(line.memory_ids),
             "message_ids": list(line.message_ids),
+            "why": next(
+                (why[one] for one in (*line.memory_ids, *line.message_ids) if one in why), ""
+            ),
         }
         for line in lines
         if line.kind in MEMORY_KINDS
     ]
+
+
+def _why(line: Line, why: Mapping[str, str]) -> str:
+    known = (why[one] for one in (*line.memory_ids, *line.message_ids) if one in why)
+    return next(known, "")
 
 
 def event(content: dict[str, Any]) -> str:

@@ -46,6 +46,7 @@ KEPT_PROBLEMS = 1_000  # of one reading; counters stay exact
 EXCERPT_CHARS = 120
 LONGEST_NAME = 512  # characters of an identity; PostgreSQL cannot index much longer ones
 REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
+TWIN = "(twin)"  # the speaker of the twin's own words, in whichever source they stand
 REJECTED, REPAIRED = "rejected", "repaired"
 
 NO_TEXT = "no text"

@@ -12,6 +12,7 @@ from psycopg.rows import dict_row
 
 from twin_pipelines.foundation.database import fetch_frame
 from twin_pipelines.settings import TwinError
+from twin_pipelines.sources.messages import TWIN
 
 if TYPE_CHECKING:
     from twin_pipelines.foundation.days import DayRange
@@ -164,14 +165,14 @@ def import_summary(connection: psycopg.Connection) -> dict[str, Any]:
 
 
 def speakers(connection: psycopg.Connection, source: str | None = None) -> dict[str, int]:
-    """Messages by speaker, the most prolific first."""
+    """Messages by speaker, the most prolific first; the twin's own words are nobody's."""
     rows = connection.execute(
         """
         select speaker, count(*) from raw_messages
-        where %(source)s::text is null or source = %(source)s
+        where (%(source)s::text is null or source = %(source)s) and speaker <> %(twin)s
         group by speaker order by count(*) desc, speaker
         """,
-        {"source": source},
+        {"source": source, "twin": TWIN},
     ).fetchall()
     return dict(rows)
 

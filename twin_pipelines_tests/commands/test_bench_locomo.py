@@ -119,12 +119,13 @@ def test_every_system_is_measured_on_the_same_questions(file: Path) -> None:
     assert result["overall"]["r10"] == 1.0
     assert result["overall"]["evidence_2k"] >= 0.5
     assert set(result["baselines"]) == {
-        *("bm25", "bm25_ctx", "dense", "dense_ctx", "equal_weights", "fitted_on_the_others")
+        *("bm25", "bm25_ctx", "dense", "dense_ctx", "equal_weights", "fed_back"),
+        "fitted_on_the_others",
     }
     for one in result["baselines"].values():
         assert one["overall"]["questions"] == 6
     json.dumps(result)
-    assert table(result).row_count == 9
+    assert table(result).row_count == 10
 
 
 def test_one_conversation_has_no_others_to_fit_on(tmp_path: Path) -> None:

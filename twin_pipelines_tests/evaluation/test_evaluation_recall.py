@@ -17,6 +17,7 @@ from twin_pipelines.evaluation import recall as recalling
 from twin_pipelines.evaluation.frozen import Exchange, FrozenSet
 from twin_pipelines.evaluation.recall import digest, recall, recall_for
 from twin_pipelines.foundation.days import DayRange
+from twin_pipelines.retrieval.index.refresh import index_queued
 from twin_pipelines.settings import TwinError, TwinSettings
 
 DAY = date(2018, 5, 7)
@@ -30,16 +31,14 @@ SAID = {
 BEFORE = NOON + timedelta(hours=2)
 
 
-class HashEncoder:
+class WordsAlone:
     """A stand-in without meaning: words decide."""
 
-    model_id = "hash@00000001"
+    model_id = "words@00000001"
     dimensions = 8
 
     def encode(self, texts: Sequence[str], progress: Progress | None = None) -> Vectors:
-        seeds = [int(hashlib.md5(text.encode()).hexdigest()[:8], 16) for text in texts]
-        made = np.array([np.random.default_rng(seed).normal(size=8) for seed in seeds])
-        return (made / np.linalg.norm(made, axis=1, keepdims=True)).astype(np.float32)
+        return np.tile(np.eye(1, self.dimensions, dtype=np.float32), (len(texts), 1))
 
 
 @pytest.fixture
@@ -60,10 +59,12 @@ def history(connection: psycopg.Connection) -> psycopg.Connection:
     vectors.write_vectors(
         connection,
         DayRange(DAY, DAY),
-        HashEncoder.model_id,
+        WordsAlone.model_id,
         [hashlib.md5(text.encode()).hexdigest() for text in texts],
-        HashEncoder().encode(texts),
+        WordsAlone().encode(texts),
     )
+    connection.commit()
+    index_queued(connection, WordsAlone())
     return connection
 
 
@@ -75,14 +76,16 @@ def exchange(session: UUID, said: str, reply: str) -> Exchange:
 
 def test_nothing_of_an_unseen_session_or_later_is_recalled(history: psycopg.Connection) -> None:
     asked = {"q": "where do you live and what of your dog"}
-    found = recall_for(history, HashEncoder(), asked, before=BEFORE, barred={str(UNSEEN)})
+    found = recall_for(
+        history, WordsAlone(), TwinSettings(), asked, before=BEFORE, barred={str(UNSEEN)}
+    )
     assert sorted(found["q"]) == sorted(SAID[TRAIN])
 
 
 def test_contexts_and_questions_are_recalled_in_full_depth(
     history: psycopg.Connection, monkeypatch: pytest.MonkeyPatch, twin_home: TwinSettings
 ) -> None:
-    monkeypatch.setattr(recalling, "load_encoder", lambda _: HashEncoder())
+    monkeypatch.setattr(recalling, "load_encoder", lambda _: WordsAlone())
     train = [exchange(TRAIN, "where are you", "I live in Provo")]
     unseen = [exchange(UNSEEN, "how is your dog", "My dog ran away")]
     frozen = FrozenSet("f", "d", tuple(unseen), 1)
@@ -109,7 +112,7 @@ def test_contexts_and_questions_are_recalled_in_full_depth(
 def test_without_vectors_nothing_is_recalled(
     connection: psycopg.Connection, monkeypatch: pytest.MonkeyPatch, twin_home: TwinSettings
 ) -> None:
-    monkeypatch.setattr(recalling, "load_encoder", lambda _: HashEncoder())
+    monkeypatch.setattr(recalling, "load_encoder", lambda _: WordsAlone())
     frozen = FrozenSet("f", "d", (), 0)
     arguments = {"train": [], "unseen": [], "frozen": frozen, "train_until": BEFORE}
     assert recall(connection, twin_home, **arguments) is None

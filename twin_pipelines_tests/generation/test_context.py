@@ -24,7 +24,7 @@ from twin_pipelines.generation.remembered import (
     head,
 )
 from twin_pipelines.memory.recall.search import Found
-from twin_pipelines.retrieval.search import Recalled
+from twin_pipelines.retrieval.records import Hit
 
 TOKENIZER = build_tiny_tokenizer()
 PROMPT = "You are mali. Reply as mali would in this chat."
@@ -119,7 +119,10 @@ def test_what_a_search_found_is_told_with_its_days_and_dreams_as_never_happened(
     found = Found(
         "m1", "knowledge", "", "", "I paint", "mali", 0.5, then, later, 1, 1, 1, 1, 1, 1, False
     )
-    recalled = Recalled("r1", "s", "haha  lovely\nday", then, 1.0, None, None, 1.0)
+    recalled = Hit(
+        *("turn", "t1", "haha  lovely\nday", "mali", "message", "s", then, then, ("r1",)),
+        *(1.0, {}, 1.0, 0.5, False, False, ""),
+    )
     dream = replace(found, memory_id="m2", content="a blue cow", last_at=then, imagined=True)
     context = built(
         from_memory(found, "mali", ["r0"]), from_turn(recalled), from_memory(dream, "mali")

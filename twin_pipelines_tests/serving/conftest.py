@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import psycopg
 import pytest
@@ -49,7 +49,8 @@ def make_voice(served_home: Path) -> Callable[[int], Voice]:
         base = ResolvedModel("base", served_home / "base", "0" * 64)
         adapter = PurePosixPath("adapters") / f"a{number}" / "adapter"
         model, tokenizer = load_model(base, served_home / adapter, "float32")
-        memories = (CoreMemory("preference", f"I like thing {number}", 0.9),)
+        known = str(UUID(int=number))
+        memories = (CoreMemory("preference", f"I like thing {number}", 0.9, memory_id=known),)
         release = ReleaseInForce(
             release_id=number,
             model_version=number,

@@ -11,6 +11,7 @@ from remembered import WordEncoder, remember
 from rich.console import Console
 
 from twin_pipelines.commands.chat import chat
+from twin_pipelines.retrieval.index.refresh import index_queued
 from twin_pipelines.serving import recollection
 from twin_pipelines.settings import TwinSettings
 
@@ -21,6 +22,7 @@ def test_a_release_answers_and_tells_what_it_remembered(
     monkeypatch.setattr(recollection, "load_encoder", lambda _: WordEncoder())
     remember(connection, "I rode a camel in Morocco")
     connection.commit()
+    index_queued(connection, WordEncoder())
     lines = iter(["did you ride a camel?", "/memories", "/quit"])
 
     class Typed(Console):

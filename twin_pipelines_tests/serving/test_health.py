@@ -15,7 +15,7 @@ import uvicorn
 from twin_pipelines.commands.serve import listening
 from twin_pipelines.serving import health
 from twin_pipelines.serving.app import create_app
-from twin_pipelines.serving.engine import Engine
+from twin_pipelines.serving.engine import DEAD, Engine
 from twin_pipelines.serving.metrics import Metrics, Present
 from twin_pipelines.serving.recollection import Recollection
 from twin_pipelines.serving.voice import Voice
@@ -89,6 +89,7 @@ def test_a_server_with_release_and_database_is_ready(engine: Engine, database_ur
         "release": engine.voice.name,
         "database": "ok",
         "problems": [],
+        "backends": [{"backend": "champion", "circuit": "closed", "problem": ""}],
     }
 
 
@@ -101,7 +102,7 @@ def test_a_server_that_cannot_answer_is_not_ready(voice: Voice, engine: Engine) 
     empty.stop()
     engine.stop()
     response = ready(engine)
-    assert (response.status_code, response.json()["problems"]) == (503, [health.DEAD])
+    assert (response.status_code, response.json()["problems"]) == (503, [DEAD])
 
 
 def test_an_older_release_that_goes_on_answering_is_degraded(engine: Engine) -> None:
@@ -190,12 +191,9 @@ def test_a_reply_ends_when_its_reader_leaves_and_so_does_one_that_waits(
         next(first)
         while not written:
             time.sleep(0.01)
-        with httpx.stream(
-            "POST", f"{address}{CHAT}", json=long | {"max_tokens": 249}, headers=headers
-        ) as queued:
-            next(queued.iter_text())
+        for queued in (long | {"max_tokens": 249}, waits):
             with pytest.raises(httpx.ReadTimeout):
-                httpx.post(f"{address}{CHAT}", json=waits, headers=headers, timeout=0.3)
+                httpx.post(f"{address}{CHAT}", json=queued, headers=headers, timeout=0.3)
     left = len(written)
     answer = httpx.post(f"{address}{CHAT}", json=ASKED, headers=headers, timeout=20).json()
     assert answer["choices"]

@@ -6,6 +6,7 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx
@@ -18,6 +19,7 @@ from remembered import WordEncoder, remember
 
 from twin_pipelines.commands.serve import listening
 from twin_pipelines.memory.recall.recalls import load_recalls
+from twin_pipelines.retrieval.records import Question
 from twin_pipelines.serving import recollection as recollecting
 from twin_pipelines.serving.app import create_app
 from twin_pipelines.serving.door import LARGEST_BODY
@@ -25,6 +27,7 @@ from twin_pipelines.serving.engine import Engine
 from twin_pipelines.serving.recollection import Recollection
 from twin_pipelines.serving.voice import Voice
 from twin_pipelines.settings import Serving, TwinSettings
+from twin_pipelines.sources.store import Subject, save_subject
 
 TOKEN = "not-a-secret"
 HEADERS = {"authorization": f"Bearer {TOKEN}"}
@@ -50,8 +53,7 @@ def engine(make_voice: Callable[[int], Voice]) -> Iterator[Engine]:
 @pytest.fixture
 def recollection(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Recollection]:
     monkeypatch.setattr(recollecting, "load_encoder", lambda _: WordEncoder())
-    monkeypatch.setattr(recollecting, "FRESH_SECONDS", 0.0)
-    monkeypatch.setattr(recollecting, "REST", 0)
+    monkeypatch.setattr(recollecting, "LOOK_SECONDS", 3_600.0)  # tests say when it is looked
     made = Recollection(database_url, TwinSettings())
     yield made
     made.close()
@@ -90,21 +92,137 @@ def client(engine: Engine, recollection: Recollection) -> Iterator[OpenAI]:
 
 
 def test_a_memory_of_this_moment_is_found_and_counts_as_recalled(
-    call: Callable[..., httpx.Response], connection: psycopg.Connection
+    call: Callable[..., httpx.Response],
+    recollection: Recollection,
+    connection: psycopg.Connection,
 ) -> None:
     asked = {"query": "who taught you to bake bread?", "k": 1}
     assert call("POST", "/memory/search", json=asked).json()["data"] == []
-    told = remember(connection, BREAD)
+    told = remember(connection, BREAD, importance=0.9)
     remember(connection, "I had noodles for lunch", about="bob")
     connection.commit()
+    assert recollection.caught_up().memories == 2
     (by_body,) = call("POST", "/memory/search", json=asked).json()["data"]
     (by_address,) = call("GET", "/memory/search", params=asked).json()["data"]
     assert by_body == by_address
     assert (by_body["memory_id"], by_body["content"], by_body["rank"]) == (told, BREAD, 1)
+    assert (by_body["object"], by_body["importance"]) == ("memory", pytest.approx(0.9))
     assert by_body["last_at"].startswith("2018-11-01T12:00:00")
+    assert "bake" in by_body["why"] or "bread" in by_body["why"]
     assert load_recalls(connection).select("memory_id", "recalls").rows() == [(told, 2)]
-    about = call("GET", "/memory/search", params={**asked, "about": "bob"}).json()["data"]
-    assert [one["about"] for one in about] == ["bob"]
+
+
+def test_filters_let_through_what_they_name(
+    call: Callable[..., httpx.Response],
+    recollection: Recollection,
+    connection: psycopg.Connection,
+) -> None:
+    remember(connection, BREAD)
+    bobs = remember(connection, "I bake bread too", about="bob", type="knowledge")
+    older = remember(connection, "I baked bread long ago", days=300)
+    dreamt = remember(connection, "I dreamt of bread", type="dream")
+    connection.commit()
+    recollection.caught_up()
+
+    def found(**filters: Any) -> list[str]:
+        by_body = call("POST", "/memory/search", json={"query": "bread", **filters}).json()["data"]
+        by_address = call("GET", "/memory/search", params={"query": "bread", **filters})
+        assert [one["id"] for one in by_address.json()["data"]] == [one["id"] for one in by_body]
+        return [one["memory_id"] for one in by_body]
+
+    assert found(about="bob") == found(types=["knowledge"]) == [bobs]
+    assert found(before="2018-06-01T00:00:00Z") == [older]
+    assert older not in found(since="2018-06-01T00:00:00Z")
+    assert found(dreams=True) == [dreamt]
+    assert dreamt not in found()
+    assert found(kinds=["turn"]) == []
+    assert len(found(kinds=["memory"])) == 3
+
+
+def test_what_is_found_again_comes_from_the_cache_until_something_changes(
+    recollection: Recollection, connection: psycopg.Connection
+) -> None:
+    told = remember(connection, BREAD)
+    connection.commit()
+    recollection.caught_up()
+    question = Question("who taught you to bake bread?")
+    assert [hit.ref for hit in recollection.find(question, k=3)] == [told]
+    assert [hit.ref for hit in recollection.find(question, k=3)] == [told]
+    assert recollection.caches()["finds"] == (1, 1)
+    before = recollection.version()
+    connection.execute("update memories set pinned = true")
+    connection.commit()
+    assert before is not None
+    assert (recollection.version() or 0) > before
+    assert recollection.find(question, k=3)[0].pinned
+    connection.execute("update memories set status = 'archived'")
+    connection.commit()
+    assert recollection.find(question, k=3) == []
+    assert recollection.caches()["questions"] == (2, 1)
+    assert load_recalls(connection)["recalls"].to_list() == [3]
+
+
+def test_what_a_prompt_is_told_names_others_and_says_why(
+    recollection: Recollection, connection: psycopg.Connection
+) -> None:
+    save_subject(connection, Subject("sue", "sue", "the test"))
+    own = remember(connection, BREAD)
+    bobs = remember(connection, "I bake bread too", about="bob")
+    connection.commit()
+    recollection.caught_up()
+    turns = [{"role": "system", "content": "x"}, {"role": "user", "content": "hello"}]
+    recalled = recollection.recall("bread?", turns, 5)
+    told = {memory.memory_ids[0]: memory for memory in recalled.memories}
+    assert (told[own].speaker, told[bobs].speaker) == ("", "bob")
+    assert told[own].kind == "recalled"
+    assert set(recalled.why) == {own, bobs}
+    assert all(recalled.why.values())
+    assert not recalled.problem
+
+
+def test_pinned_memories_stand_ready_the_most_important_first(
+    recollection: Recollection, connection: psycopg.Connection
+) -> None:
+    assert recollection.pinned() == []
+    remember(connection, "I like tea")
+    minor = remember(connection, "I have a bike", pinned=True, importance=0.2)
+    major = remember(connection, "Never call me Susan", pinned=True, importance=0.9)
+    remember(connection, "I can fly", type="dream", pinned=True)
+    connection.commit()
+    pinned = recollection.pinned()
+    assert [memory.memory_ids[0] for memory in pinned] == [major, minor]
+    assert {memory.kind for memory in pinned} == {"pinned"}
+    assert recollection.pinned() is pinned
+    connection.execute("update memories set pinned = false")
+    connection.commit()
+    assert recollection.pinned() == []
+
+
+def test_what_comes_in_is_indexed_beside_the_answers(
+    recollection: Recollection, connection: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recollecting, "LOOK_SECONDS", 0.05)
+    recollection.start()
+    told = remember(connection, BREAD)
+    connection.commit()
+    deadline = time.monotonic() + 20
+    while not (found := recollection.find(Question("bread"), k=1)):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    assert found[0].ref == told
+
+
+def test_threads_share_connections_and_find_the_same(
+    recollection: Recollection, connection: psycopg.Connection
+) -> None:
+    told = remember(connection, BREAD)
+    connection.commit()
+    recollection.caught_up()
+    with ThreadPoolExecutor(12) as pool:
+        asked = [Question(f"bread {number % 5}") for number in range(60)]
+        found = list(pool.map(lambda question: recollection.find(question, k=1), asked))
+    assert {hits[0].ref for hits in found} == {told}
+    assert load_recalls(connection)["recalls"].to_list() == [60]
 
 
 @pytest.mark.parametrize(
@@ -116,6 +234,7 @@ def test_a_memory_of_this_moment_is_found_and_counts_as_recalled(
         ({"query": "tea", "k": 101}, "k:"),
         ({"query": "tea", "before": "2018-11-01T12:00:00"}, "before"),
         ({"query": "tea", "limit": 3}, "limit"),
+        ({"query": "tea", "kinds": ["song"]}, "kinds"),
         ({}, "query"),
     ],
 )
@@ -139,19 +258,20 @@ def test_a_search_outlives_a_database_that_cut_its_connection(
 ) -> None:
     remember(connection, BREAD)
     connection.commit()
-    assert recollection.search("bread", k=1)
+    recollection.caught_up()
+    assert recollection.find(Question("bread"), k=1)
     connection.execute(
         "select pg_terminate_backend(pid) from pg_stat_activity "
         "where pid <> pg_backend_pid() and datname = current_database()"
     )
     connection.commit()
-    assert recollection.search("bread", k=1)[0].content == BREAD
+    assert recollection.find(Question("bread"), k=1)[0].text == BREAD
 
 
 def test_without_the_database_search_says_so_and_chat_goes_on(
     engine: Engine, recollection: Recollection, call: Callable[..., httpx.Response]
 ) -> None:
-    recollection._url = NOWHERE
+    recollection._url = recollection._connections._url = NOWHERE
     response = call("POST", "/memory/search", json={"query": "tea"})
     assert response.status_code == 503
     assert response.json()["error"]["code"] == "database_down"
@@ -195,12 +315,16 @@ def test_unusable_texts_are_told_what_is_wrong(
 
 
 def test_an_answer_tells_which_memories_it_was_asked_with(
-    client: OpenAI, connection: psycopg.Connection
+    client: OpenAI, recollection: Recollection, connection: psycopg.Connection
 ) -> None:
     told = remember(connection, BREAD)
     connection.commit()
-    plain = client.chat.completions.create(model="twin", **ASKED)  # type: ignore[call-overload]
-    assert "twin" not in plain.model_extra
+    recollection.caught_up()
+    nothing = {"twin": {"recall": 0}}
+    plain = client.chat.completions.create(  # type: ignore[call-overload]
+        model="twin", extra_body=nothing, **ASKED
+    )
+    assert "memories" not in plain.model_extra["twin"]
     wishes = {"twin": {"memories": True, "recall": 3}}
     whole = client.chat.completions.create(model="twin", extra_body=wishes, **ASKED)  # type: ignore[call-overload]
     *_, ending = client.chat.completions.create(  # type: ignore[call-overload]
@@ -213,7 +337,7 @@ def test_an_answer_tells_which_memories_it_was_asked_with(
     assert (recalled["kind"], recalled["memory_ids"]) == ("recalled", [told])
     assert BREAD in recalled["text"]
     assert whole.usage.prompt_tokens > plain.usage.prompt_tokens
-    asked = {"extra_headers": {"x-twin-memories": "1"}, **ASKED}
+    asked = {"extra_headers": {"x-twin-memories": "1"}, "extra_body": nothing, **ASKED}
     by_header = client.chat.completions.create(model="twin", **asked)  # type: ignore[call-overload]
     assert by_header.usage.prompt_tokens == plain.usage.prompt_tokens
     assert [one["kind"] for one in by_header.model_extra["twin"]["memories"]] == ["core"]

@@ -39,7 +39,8 @@ def changed_speakers(
                 memory_id, kind, content, people, language, importance_parts, confidence, first_at,
                 happens_on, message_ids, details)::text), '' order by memory_id)) as fingerprint
             from memories
-            where type = 'episodic' and kind = any(%(kinds)s) and status <> 'quarantined'
+            where type = 'episodic' and kind = any(%(kinds)s)
+              and status not in ('quarantined', 'forgotten')
             group by about
         ), unmerged as (
             select distinct knowledge.about
@@ -61,7 +62,8 @@ def changed_speakers(
 def load_statements(
     connection: psycopg.Connection, kinds: Sequence[str], speakers: Sequence[str]
 ) -> pl.DataFrame:
-    """What these speakers said of themselves (`knowledge.STATEMENTS`), but what is suspicious.
+    """What these speakers said of themselves (`knowledge.STATEMENTS`), but what is suspicious or
+    forgotten.
 
     What faded is evidence too.
     """
@@ -70,7 +72,8 @@ def load_statements(
         connection,
         f"""
         select {", ".join(stored)}, details from memories
-        where type = 'episodic' and kind = any(%(kinds)s) and status <> 'quarantined'
+        where type = 'episodic' and kind = any(%(kinds)s)
+          and status not in ('quarantined', 'forgotten')
           and about = any(%(speakers)s)
         """,
         {"kinds": list(kinds), "speakers": list(speakers)},
@@ -89,6 +92,7 @@ def load_present(
         """
         select memory_id, source_ids from memories
         where type = 'knowledge' and origin = 'consolidated' and about = any(%s)
+          and status <> 'forgotten'
         """,
         [list(speakers)],
     )
@@ -187,6 +191,7 @@ def retire(
         """
         delete from memories as old
         where type = 'knowledge' and origin = 'consolidated' and about = any(%s)
+          and status <> 'forgotten'
           and not exists (select from incoming_memories as new
                           where new.memory_id = old.memory_id)
           and (not pinned or exists (
@@ -266,7 +271,8 @@ def statement_faults(
                 select from memories as newer where newer.memory_id = memories.superseded_by
             )) as dangling
         from memories
-        where type = 'episodic' and kind = any(%(kinds)s) and status <> 'quarantined'
+        where type = 'episodic' and kind = any(%(kinds)s)
+          and status not in ('quarantined', 'forgotten')
           and (%(speakers)s::text[] is null or about = any(%(speakers)s))
         """,
         {"kinds": list(kinds), "speakers": None if speakers is None else list(speakers)},

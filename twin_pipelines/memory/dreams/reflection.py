@@ -20,6 +20,7 @@ from twin_pipelines.memory.dreams.combine import Dream, Dreamt, as_memories, due
 from twin_pipelines.memory.dreams.fulfilment import FULFILMENTS, find_fulfilments
 from twin_pipelines.memory.dreams.llm import deepened
 from twin_pipelines.memory.dreams.phrases import parts_of_memories
+from twin_pipelines.memory.records import STATES
 from twin_pipelines.memory.store import load_memories
 from twin_pipelines.memory.suspicion import quarantine
 from twin_pipelines.settings import TwinError, TwinSettings
@@ -27,7 +28,7 @@ from twin_pipelines.sources.store import Counts, counts
 
 BY_FORM = "form"
 WAKING = ("episodic", "knowledge", "core")  # types that dreams are made of
-ALL_STATES = ("active", "merged", "archived", "quarantined")
+ALL_STATES = STATES  # a dream that is forgotten is not dreamt again
 
 
 @dataclass(frozen=True)

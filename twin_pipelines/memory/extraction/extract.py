@@ -2,7 +2,8 @@
 themselves, what they felt, and what is still in mind.
 
 Everything comes from the sessions alone and carries the messages it came from, so a day extracted
-again, alone or among others, gives the same rows. Instruction-like texts are quarantined.
+again, alone or among others, gives the same rows. Instruction-like texts and sudden bursts of
+statements are quarantined.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from twin_pipelines.memory.extraction.episodes import episodes_of
 from twin_pipelines.memory.extraction.short_term import short_term_memories
 from twin_pipelines.memory.importance import measure, weigh
 from twin_pipelines.memory.records import MEMORIES, memory_identity
-from twin_pipelines.memory.suspicion import quarantine
+from twin_pipelines.memory.suspicion import quarantine, quarantine_bursts
 from twin_pipelines.persona.statements.find import (
     HABIT,
     PLAN,
@@ -90,20 +91,19 @@ def extract(
             ),
         ]
     )
-    return quarantine(
-        pl.concat(
-            [
-                statement_memories(statements, episodes, memory),
-                _moment_memories(moments, episodes, memory),
-                _episode_memories(episodes, subject, memory),
-                short_term_memories(
-                    turns.filter(pl.col("session_id").is_in(list(in_mind))),
-                    subject,
-                    memory.short_term_hours,
-                ),
-            ]
-        ).sort("first_at", "type", "memory_id")
-    )
+    made = pl.concat(
+        [
+            statement_memories(statements, episodes, memory),
+            _moment_memories(moments, episodes, memory),
+            _episode_memories(episodes, subject, memory),
+            short_term_memories(
+                turns.filter(pl.col("session_id").is_in(list(in_mind))),
+                subject,
+                memory.short_term_hours,
+            ),
+        ]
+    ).sort("first_at", "type", "memory_id")
+    return quarantine_bursts(quarantine(made))
 
 
 def moments_in(sentences: pl.DataFrame, names: Names) -> pl.DataFrame:

@@ -16,7 +16,8 @@ from twin_pipelines.memory.extraction.extract import extract
 from twin_pipelines.memory.extraction.llm import read_sessions
 from twin_pipelines.memory.extraction.store import drop_faded, in_mind, load_read
 from twin_pipelines.memory.records import MEMORIES
-from twin_pipelines.memory.store import rewrite_days
+from twin_pipelines.memory.store import pinned_memories, rewrite_days
+from twin_pipelines.memory.suspicion import quarantine_against
 from twin_pipelines.settings import TwinSettings
 from twin_pipelines.sources.store import subject
 
@@ -58,6 +59,7 @@ def extract_days(
     who = subject(connection)
     names = {who.speaker: [who.name]}
     fresh = in_mind(connection, settings.memory.short_term_hours)
+    pinned = pinned_memories(connection)
     made = [pl.DataFrame(schema=MEMORIES)]
     written = asked = unread = 0
     failure = ""
@@ -74,11 +76,12 @@ def extract_days(
             memory=settings.memory,
             log=log,
         )
-        written += rewrite_days(connection, begun, reading.memories)
+        found = quarantine_against(reading.memories, pinned)
+        written += rewrite_days(connection, begun, found)
         written += drop_faded(connection, fresh)
         connection.commit()
-        log(f"{begun.first} to {begun.last}: {reading.memories.height} memories")
-        made.append(reading.memories)
+        log(f"{begun.first} to {begun.last}: {found.height} memories")
+        made.append(found)
         asked += reading.asked
         unread += reading.refused + reading.unanswered
         failure = reading.failure or failure

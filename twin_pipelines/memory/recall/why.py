@@ -317,7 +317,8 @@ def _state(row: dict[str, Any], now: datetime) -> list[str]:
         "active": "Active: it may be recalled.",
         "merged": "Merged: another memory says it, with more evidence.",
         "archived": "Archived: it faded, or the owner put it away; nothing is deleted.",
-        "quarantined": "Quarantined: it reads like an instruction and is never put into a prompt.",
+        "quarantined": f"Quarantined and not recalled: {row['status_reason']}.",
+        "forgotten": "Forgotten: the owner wants it never recalled again.",
     }
     sentences = [means[row["status"]]]
     if row["status_reason"]:

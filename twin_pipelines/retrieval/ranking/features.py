@@ -21,9 +21,10 @@ from twin_pipelines.retrieval.ranking.views import with_views
 
 Rows = npt.NDArray[np.int64]
 
-CANDIDATES = 300
+CANDIDATES = 150  # as `settings.Retrieval.candidates` by default
 DATE_DECAY = 7.0  # days outside a time span after which the sign of it is at 1/e
 LATER_DAYS = 14  # a thing is often told some days after it was: how long a span stays open
+ASKS = r"\?|ไหม|มั้ย|อะไร"  # what asks something
 NAMES = (
     *("bm25_meta", "bm25_ctx", "dense_meta", "dense_ctx"),
     *("session_words", "session_meaning", "coverage_meta", "coverage_ctx"),
@@ -69,7 +70,7 @@ def build_history(turns: pl.DataFrame, encoder: Encoder) -> History:
     closes = np.append(opens[1:], True)
     before = np.where(opens, rows, rows - 1)
     speakers = viewed["speaker"].unique(maintain_order=True).to_list()
-    asks = viewed["text"].str.contains(r"\?|ไหม|มั้ย|อะไร").to_numpy()
+    asks = viewed["text"].str.contains(ASKS).to_numpy()
     words = viewed["text"].str.count_matches(r"\s+").to_numpy() + 1
     answers = asks[before] & ~opens
     return History(
@@ -93,28 +94,28 @@ def candidates(
 ) -> Candidates:
     """The CANDIDATES most likely turns for a question, in the order of the history.
 
-    Chosen by the plain sum of the four standardised scores (words and meaning, of the turn and of
-    its surroundings). `vector` is the question's, unit length; `asked_on` the day relative times
-    count from, by default the last day of the history.
+    Chosen by `first_stage`. What is the best of a session is the best of it among candidates and
+    the turns beside them. `vector` is the question's, unit length; `asked_on` the day relative
+    times count from, by default the last day of the history.
     """
-    scores = np.stack(
+    lexicons = (history.lexicon_meta, history.lexicon_ctx)
+    scores = np.column_stack(
         [
-            history.lexicon_meta.scores(query),
-            history.lexicon_ctx.scores(query),
+            *(lexicon.scores(query) for lexicon in lexicons),
             history.vectors_meta @ vector,
             history.vectors_ctx @ vector,
-        ],
-        axis=1,
+        ]
     )
-    first = standardised(scores).sum(axis=1)
+    first = first_stage(scores, *(lexicon.rarity(query) for lexicon in lexicons))
     rows = np.sort(np.argsort(-first, kind="stable")[:CANDIDATES])
     before, after = history.before[rows], history.after[rows]
     days = (int(history.days.min()), int(history.days.max()))
     bounds = (date.fromordinal(days[0]), date.fromordinal(days[1]))
-    coverage = [history.lexicon_meta.coverage(query), history.lexicon_ctx.coverage(query)]
+    coverage = [lexicon.coverage(query) for lexicon in lexicons]
+    read = np.unique(np.concatenate([rows, before, after]))
     signs = assembled(
         scores=scores[rows],
-        by_session=_by_session(history.sessions, scores[:, 1:3])[rows],
+        by_session=_by_session(history.sessions, scores[:, 1:3], read)[rows],
         coverage=np.stack(coverage, axis=1)[rows],
         speaker=speaker_signs(query, history.speakers, history.spoken_by[rows]),
         nearness=date_sign(query, history.days[rows], bounds, asked_on),
@@ -124,6 +125,16 @@ def candidates(
         shape=history.shape[rows],
     )
     return Candidates(rows, signs)
+
+
+def first_stage(scores: Floats, rarity_meta: float, rarity_ctx: float) -> Floats:
+    """How likely each turn answers, before the others are known: what candidates are chosen by.
+
+    `scores` are the four raw ones, (turns, 4). BM25 counts as a share of the question's rarity (the
+    sum of its terms' idf, `Lexicon.rarity`) beside the cosine similarities, each view alike.
+    """
+    shares = scores[:, 0] / max(rarity_meta, 1e-9) + scores[:, 1] / max(rarity_ctx, 1e-9)
+    return shares + scores[:, 2] + scores[:, 3]
 
 
 def assembled(
@@ -154,10 +165,10 @@ def standardised(scores: Floats) -> Floats:
     return np.divide(centred, spread, out=np.zeros_like(centred), where=spread > 1e-9)
 
 
-def _by_session(sessions: npt.NDArray[np.int64], scores: Floats) -> Floats:
-    """The best score of each turn's session, column by column."""
+def _by_session(sessions: npt.NDArray[np.int64], scores: Floats, read: Rows) -> Floats:
+    """The best score of each turn's session, column by column, among the rows that were read."""
     best = np.full((int(sessions.max()) + 1, scores.shape[1]), -np.inf, dtype=np.float32)
-    np.maximum.at(best, sessions, scores)
+    np.maximum.at(best, sessions[read], scores[read])
     return best[sessions]
 
 

@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from twin_pipelines.embeddings.encoder import Encoder, load_encoder
@@ -28,7 +29,10 @@ from twin_pipelines.sources import chitchat
 HISTORIES, TURNS_EACH, QUESTIONS_EACH = 30, 600, 120
 FEWEST_WORDS = 8  # a turn of a chat, on average: shorter ones tell nothing to ask about
 SEED = 7
-PENALTY = 1.0  # C of the logistic regression
+PENALTY = 0.001  # of the squared weights, beside the mean loss of a question
+# Signs that speak for a turn. Two that go together may part ways on a few histories, one with a
+# weight below 0: on a history of a few turns, where the scores lie far apart, that turns the order.
+NEVER_AGAINST = frozenset({*NAMES[:4], "coverage_meta", "coverage_ctx", "speaker", "date"})
 LIKENESS = (0.45, 0.95)  # cosine of words of like meaning
 OTHERS = 4  # of like meaning, at most
 COMMON = 15  # times a word is said, at least
@@ -58,15 +62,38 @@ def fit(progress: bool = False) -> dict[str, float]:
 
 
 def regression(signs: Sequence[Floats], answers: Sequence[np.ndarray]) -> dict[str, float]:
-    """Weights of a logistic regression of "answers" on the signs of all candidates together.
+    """Weights of a conditional logit: how likely each candidate is the one that answers.
 
-    `signs` are (candidates, NAMES) of each question, `answers` booleans of its candidates.
+    `signs` are (candidates, NAMES) of each question, `answers` booleans of its candidates; several
+    answers share the likelihood, and a question without one among its candidates tells nothing.
+    No sign of NEVER_AGAINST gets a weight below 0.
+    Candidates compete within their question, so that one with clearer scores than another does not
+    tip the weights. D. McFadden, "Conditional logit analysis of qualitative choice behavior", 1974.
     """
-    from sklearn.linear_model import LogisticRegression
+    from scipy.optimize import minimize
 
-    model = LogisticRegression(C=PENALTY, max_iter=1_000)
-    model.fit(np.concatenate(signs), np.concatenate(answers))
-    return {name: float(weight) for name, weight in zip(NAMES, model.coef_[0], strict=True)}
+    told = [(rows, held) for rows, held in zip(signs, answers, strict=True) if held.any()]
+    if not told:
+        return dict.fromkeys(NAMES, 0.0)
+    rows = np.concatenate([one for one, _ in told]).astype(np.float64)
+    shares = np.concatenate([held / held.sum() for _, held in told])
+    lengths = np.array([len(one) for one, _ in told])
+    starts = np.concatenate([[0], np.cumsum(lengths)[:-1]])
+    wanted = shares @ rows
+
+    def loss(weights: npt.NDArray[np.float64]) -> tuple[float, npt.NDArray[np.float64]]:
+        scores = rows @ weights
+        top = np.maximum.reduceat(scores, starts)
+        grown = np.exp(scores - np.repeat(top, lengths))
+        sums = np.add.reduceat(grown, starts)
+        value = (np.log(sums) + top).sum() - wanted @ weights
+        slope = (grown / np.repeat(sums, lengths)) @ rows - wanted
+        count = len(told)
+        return value / count + PENALTY * weights @ weights, slope / count + 2 * PENALTY * weights
+
+    bounds = [(0.0 if name in NEVER_AGAINST else None, None) for name in NAMES]
+    found = minimize(loss, np.zeros(len(NAMES)), jac=True, method="L-BFGS-B", bounds=bounds)
+    return {name: float(weight) for name, weight in zip(NAMES, found.x, strict=True)}
 
 
 def strangers(count: int, most: int) -> list[pl.DataFrame]:
@@ -119,8 +146,12 @@ def of_like_meaning(texts: Sequence[str], encoder: Encoder) -> dict[str, list[st
     words = sorted(
         word
         for word, count in counts.items()
-        if count >= COMMON and word not in STOP_WORDS and re.fullmatch(r"[a-z]{3,}", word)
+        if count >= COMMON
+        and word not in STOP_WORDS
+        and re.fullmatch(r"[a-z]{3,}|[\u0e00-\u0e7f]{2,}", word)
     )
+    if not words:
+        return {}
     vectors = encoder.encode(words)
     found = {}
     for word, likeness in zip(words, vectors @ vectors.T, strict=True):

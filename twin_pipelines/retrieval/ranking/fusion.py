@@ -9,27 +9,27 @@ import numpy as np
 from twin_pipelines.retrieval.ranking.features import NAMES, Candidates, Rows
 from twin_pipelines.retrieval.ranking.lexical import Floats
 
-# Logistic regression on questions made up about chitchat (MIT), by package:fast-universal-
+# Conditional logit on questions made up about chitchat (MIT), by package:fast-universal-
 # sentence-encoder; made by `python -m twin_pipelines.retrieval.ranking.fit`.
 WEIGHTS: Mapping[str, float] = {
-    "bm25_meta": 0.515,
-    "bm25_ctx": 0.479,
-    "dense_meta": 0.148,
-    "dense_ctx": 0.418,
-    "session_words": 0.036,
-    "session_meaning": 0.095,
-    "coverage_meta": 0.105,
-    "coverage_ctx": 0.495,
-    "speaker": 0.992,
-    "other_speaker": -0.186,
-    "date": 0.118,
-    "words_before": -0.154,
-    "words_after": -0.172,
-    "meaning_before": 0.438,
-    "meaning_after": -0.213,
-    "length": 0.834,
-    "asks": -0.819,
-    "answers": 0.474,
+    "bm25_meta": 0.458,
+    "bm25_ctx": 0.624,
+    "dense_meta": 0.749,
+    "dense_ctx": 0.279,
+    "session_words": 0.151,
+    "session_meaning": 0.194,
+    "coverage_meta": 0.000,
+    "coverage_ctx": 0.784,
+    "speaker": 0.381,
+    "other_speaker": -0.381,
+    "date": 0.574,
+    "words_before": -0.045,
+    "words_after": -0.197,
+    "meaning_before": 0.645,
+    "meaning_after": 0.006,
+    "length": 0.991,
+    "asks": -1.216,
+    "answers": 0.461,
 }
 EQUAL_WEIGHTS: Mapping[str, float] = dict.fromkeys(NAMES[:4], 1.0)  # words and meaning, two views
 

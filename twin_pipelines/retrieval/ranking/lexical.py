@@ -1,4 +1,4 @@
-"""BM25 over the terms of texts: English stemmed, Thai by the dictionary, all other words as is."""
+"""BM25 over the terms of texts: stems of English, Thai with the words within compounds."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import numpy.typing as npt
 from scipy import sparse
 
 from twin_pipelines.foundation.words import words_of
+from twin_pipelines.retrieval.ranking.compounds import is_thai, parts_of
 from twin_pipelines.retrieval.ranking.stems import stem
 
 Floats = npt.NDArray[np.float32]
@@ -29,8 +30,17 @@ STOP_WORDS = frozenset(_COMMON.split())
 
 
 def terms_of(text: str) -> list[str]:
-    """Stems of the words of a text in order, without the words that every text has."""
-    return [stem(word) for word in words_of(text) if word not in STOP_WORDS]
+    """Stems of the words of a text in order, without the words that every text has.
+
+    A Thai compound is followed by the words it is made of (`compounds.parts_of`).
+    """
+    found = []
+    for word in words_of(text):
+        if word not in STOP_WORDS:
+            found.append(stem(word))
+        if is_thai(word):
+            found += [part for part in parts_of(word) if part not in STOP_WORDS]
+    return found
 
 
 @dataclass(frozen=True)
@@ -56,13 +66,16 @@ class Lexicon:
 
         A term that no text holds is as rare as can be and lowers every share.
         """
-        wanted = set(terms_of(query))
-        known = self._known(query)
-        rarest = float(np.log(1 + (self.texts + 0.5) / 0.5))
-        total = float(self.idf[known].sum()) + rarest * (len(wanted) - len(known))
+        total = self.rarity(query)
         if not total:
             return np.zeros(self.texts, dtype=np.float32)
-        return self._sum(self.present, known) / np.float32(total)
+        return self._sum(self.present, self._known(query)) / np.float32(total)
+
+    def rarity(self, query: str) -> float:
+        """Sum of the idf of the query's terms; a term that no text holds is as rare as can be."""
+        known = self._known(query)
+        rarest = float(np.log(1 + (self.texts + 0.5) / 0.5))
+        return float(self.idf[known].sum()) + rarest * (len(set(terms_of(query))) - len(known))
 
     def _known(self, query: str) -> list[int]:
         return sorted({self.places[term] for term in terms_of(query) if term in self.places})

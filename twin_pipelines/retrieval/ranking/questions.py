@@ -16,6 +16,8 @@ from typing import Any
 
 import polars as pl
 
+from twin_pipelines.foundation.words import words_of
+from twin_pipelines.retrieval.ranking.compounds import is_thai
 from twin_pipelines.retrieval.ranking.lexical import STOP_WORDS, terms_of
 
 LEFT_OUT, SAID_OTHERWISE = 0.35, 0.35  # shares of the words that carry meaning
@@ -31,6 +33,33 @@ _OWN = re.compile(r"\b(?:i|my|i'm|im|i've|i'll|i'd|me|we|our)\b", re.IGNORECASE)
 _OPENINGS = (
     *("What did {} say about", "When did {}", "Where did {}", "Why did {}", "How did {}"),
     *("What does {} think of", "What happened when {}", "Who was it when {}", "What"),
+)
+_ASKS_THAI = re.compile(r"\?|ไหม|มั้ย|อะไร|ทำไม|เมื่อไหร่|เมื่อไร|ที่ไหน|ใคร|ยังไง|อย่างไร")
+_OWN_THAI = frozenset(["ฉัน", "ผม", "หนู", "เรา", "ดิฉัน", "กู", "ข้า", "ชั้น", "เค้า"])
+_OPENINGS_THAI = (
+    "{}เล่าอะไรเรื่อง ",
+    "{}พูดถึงอะไรตอน ",
+    "ตอนไหนที่{} ",
+    "ใครคือคนที่{}บอกว่า ",
+    "{}คิดยังไงเรื่อง ",
+)
+# What a sentence tells may be what is asked for: then it is no word of the question.
+_TIME = re.compile(
+    r"\b(?:yesterday|today|tonight|tomorrow|last|next|ago|week(?:end)?s?|months?|years?|days?"
+    r"|(?:mon|tues|wednes|thurs|fri|satur|sun)day|january|february|march|april|june|july|august"
+    r"|september|october|november|december|morning|evening|since|recently|soon|spring|summer"
+    r"|autumn|winter|birthday|\d{4}|\d+(?:st|nd|rd|th))\b",
+    re.IGNORECASE,
+)
+_NUMBER = re.compile(
+    r"\b(?:\d+|one|two|three|four|five|six|seven|eight|nine|ten|twice|couple|few|several|dozen)\b",
+    re.IGNORECASE,
+)
+_NAME = re.compile(r"(?<=[a-z,'’] )[A-Z][a-z]+")
+_ASKED_FOR: tuple[tuple[re.Pattern[str], int, tuple[str, ...]], ...] = (  # sign, how often, words
+    (_TIME, 3, ("When did {}", "When was {}", "How long ago did {}")),
+    (_NUMBER, 2, ("How many", "How much did {}", "How often does {}")),
+    (_NAME, 2, ("Which", "Who did {}", "Where did {}", "What was the name {}")),
 )
 _THIRD: tuple[tuple[re.Pattern[str], str], ...] = tuple(
     (re.compile(pattern, re.IGNORECASE), form)
@@ -70,7 +99,8 @@ def made_questions(
     for place, row in enumerate(rows):
         other = next((name for name in names if name != row["speaker"]), row["speaker"])
         name = other if rng.random() < MISTAKEN else row["speaker"]
-        asked = [_of_statement(row["text"], name, otherwise, rng)]
+        made = _of_thai if is_thai_text(row["text"]) else _of_statement
+        asked = [made(row["text"], name, otherwise, rng)]
         before = rows[place - 1] if place else row
         if before["session"] == row["session"] and before["speaker"] != row["speaker"]:
             asked.append(_of_exchange(before["text"], row["text"], name, otherwise, rng))
@@ -94,10 +124,33 @@ def _of_statement(
     ]
     if not own:
         return ""
-    kept = [word for word in rng.choice(own).strip(" .!").split() if not _OWN.fullmatch(word)]
-    opening = rng.choice(_OPENINGS)
+    sentence = rng.choice(own).strip(" .!")
+    kept = [word for word in sentence.split() if not _OWN.fullmatch(word)]
+    ways = [way for way in _ASKED_FOR for _ in range(way[1]) if way[0].search(sentence)]
+    way = rng.choice([*ways, None])
+    if way:
+        hidden = set(way[0].findall(sentence))
+        kept = [word for word in kept if word.strip(".,!?;:'") not in hidden]
+    opening = rng.choice(way[2] if way else _OPENINGS)
     told = opening.format(name) if "{}" in opening else f"{opening} {name}"
     return f"{told} {half_remembered(kept, otherwise, rng)}"
+
+
+def is_thai_text(text: str) -> bool:
+    """Whether most letters of a text are Thai."""
+    letters = [sign for sign in text if sign.isalpha()]
+    return 2 * sum(is_thai(sign) for sign in letters) > len(letters)
+
+
+def _of_thai(
+    text: str, name: str, otherwise: Mapping[str, Sequence[str]], rng: random.Random
+) -> str:
+    """A question about what was said in Thai, word by word; empty about a question or few words."""
+    words = words_of(text)
+    if _ASKS_THAI.search(text) or len(set(words) - STOP_WORDS) < FEWEST_TERMS:
+        return ""
+    kept = [word for word in words if word not in _OWN_THAI]
+    return rng.choice(_OPENINGS_THAI).format(name) + half_remembered(kept, otherwise, rng)
 
 
 def _of_exchange(

@@ -37,6 +37,45 @@ def test_turns_that_tell_nothing_are_not_asked_about() -> None:
     assert made_questions(silent, 50, {}, random.Random(1)) == []
 
 
+def test_what_is_asked_for_is_no_word_of_the_question() -> None:
+    told = "I finally planted three cherry trees behind the barn yesterday"
+    turns = made_turns().with_columns(text=pl.lit(told))
+    asked = {one.text for one in made_questions(turns, 200, {}, random.Random(1))}
+    when = [text for text in asked if text.startswith(("When", "How long ago"))]
+    many = [text for text in asked if text.startswith("How many")]
+    assert when and not any("yesterday" in text for text in when)
+    assert many and not any("three" in text for text in many)
+
+
+def test_thai_turns_are_asked_about_in_thai() -> None:
+    told = "เมื่อวานฉันไปกินก๋วยเตี๋ยวเรือที่อยุธยากับน้องสาว"
+    thai = made_turns().with_columns(text=pl.lit(told))
+    asked = made_questions(thai, 30, {}, random.Random(1))
+    assert asked
+    for question in asked:
+        assert "Mira" in question.text or "Otto" in question.text
+        assert "ฉัน" not in question.text
+    words = " ".join(question.text for question in asked)
+    assert "อยุธยา" in words or "ก๋วยเตี๋ยว" in words
+    silent = made_turns().with_columns(text=pl.lit("วันนี้จะไปกินข้าวที่ไหนกับใครดีเหรอ"))
+    assert made_questions(silent, 30, {}, random.Random(1)) == []
+
+
+def test_candidates_of_one_question_compete_with_each_other_alone() -> None:
+    rng = np.random.default_rng(1)
+    signs = [rng.normal(size=(20, len(NAMES))).astype(np.float32) for _ in range(40)]
+    answers = [one[:, 2] == one[:, 2].max() for one in signs]
+    plain = regression(signs, answers)
+    shifted = [one + np.float32(5 * place) for place, one in enumerate(signs)]
+    for name, weight in regression(shifted, answers).items():
+        assert abs(weight - plain[name]) < 0.05
+    assert max(plain, key=lambda name: plain[name]) == NAMES[2]
+    against = regression(signs, [one[:, 0] == one[:, 0].min() for one in signs])
+    assert against[NAMES[0]] == 0.0, "more of the words never speaks against a turn"
+    unanswered = regression(signs[:1], [np.zeros(20, dtype=bool)])
+    assert set(unanswered.values()) == {0.0}
+
+
 def test_some_words_are_lost_and_some_said_otherwise() -> None:
     words = ["the", *["bread"] * 200]
     kept = half_remembered(words, {"bread": ["loaf"]}, random.Random(1)).split()

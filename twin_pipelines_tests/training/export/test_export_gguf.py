@@ -12,13 +12,15 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from asked_prompts import PROMPTS, ROOM, asked, taught
 from untrained_adapter import build_adapter
 
+from twin_pipelines.generation.prompt import render, template_text
 from twin_pipelines.training.export.build import export
 from twin_pipelines.training.export.config import ADAPTER_GGUF, F16, KINDS, ExportConfig
 from twin_pipelines.training.export.conversations import probes
 from twin_pipelines.training.export.llama_runtime import compare_gguf
-from twin_pipelines.training.export.llama_tools import convert_model, converters
+from twin_pipelines.training.export.llama_tools import chat_template, convert_model, converters
 from twin_pipelines.training.export.merge import load_trained, save_merged
 from twin_pipelines.training.export.parity import TOLERANCES, judge, refer
 
@@ -102,3 +104,23 @@ def test_another_template_and_another_adapter_are_found(
         convert_model(checkout, folder, gguf, "f16")
         found = judge(compare_gguf(gguf, tokenizer, reference), TOLERANCES[F16, "float16"])
         assert found["verdict"] == "failed" and words in found["why"], (name, found)
+
+
+def test_an_exported_file_reads_fifty_prompts_with_memories_as_they_were_taught(
+    config_of: Make, checkout: Path, tmp_path: Path
+) -> None:
+    from llama_cpp import Llama
+
+    model, tokenizer = load_trained(config_of())
+    save_merged(model, tokenizer, tmp_path / "merged", "float32")
+    gguf = tmp_path / "twin.gguf"
+    convert_model(checkout, tmp_path / "merged", gguf, "f16")
+    contexts = [asked(tokenizer, number) for number in range(PROMPTS)]
+    trained = [taught(tokenizer, context.messages) for context in contexts]
+    assert trained == [render(tokenizer, context.messages, ROOM) for context in contexts]
+    tokenizer.chat_template = chat_template(gguf)
+    vocabulary = Llama(str(gguf), vocab_only=True, verbose=False)
+    texts = [template_text(tokenizer, context.messages) for context in contexts]
+    read = [vocabulary.tokenize(text.encode(), add_bos=False, special=True) for text in texts]
+    vocabulary.close()
+    assert read == trained

@@ -1,0 +1,285 @@
+"""The only SQL that writes the search index: its state, what it holds, its HNSW index.
+
+Order of locks: whoever writes entries locks the row of `search_state` first and then waits for
+nothing else. Rows of turns and memories that somebody is deleting are passed over, not waited for.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import polars as pl
+import psycopg
+from psycopg import sql
+
+from twin_pipelines.foundation.database import fetch_frame
+from twin_pipelines.retrieval.index.entries import FOUND, STORED
+from twin_pipelines.retrieval.index.queue_store import Ref
+
+INDEX_LIMIT = 4_000  # dimensions an HNSW index of halfvec can have
+LOCK_PATIENCE = "2s"
+INDEX_MEMORY_MB = (64, 3_072)  # least and most for making it
+
+# Turns that can be found: none that the owner wants forgotten.
+_TURNS = """
+    select 'turn' as kind, c.id::text as ref, c.session_id::text as session_id,
+           (row_number() over session - 1)::int as place,
+           c.speaker, c.source, 'message' as type, c.text, c.day, c.sent_at, c.ended_at
+    from cleaned_messages c
+    where c.session_id = any(%(sessions)s::uuid[])
+      and c.id not in (select id from forgotten_turns)
+    window session as (partition by c.session_id order by c.day, c.place)
+"""
+_MEMORIES = """
+    select 'memory', m.memory_id::text, null, null, m.about, null, m.type, m.content,
+           coalesce(m.day, m.last_at::date), m.first_at, m.last_at
+    from memories m
+    where m.memory_id = any(%(memories)s::uuid[]) and m.status = 'active'
+"""
+_ENTRY = (
+    *("session_id", "place", "speaker", "source", "type", "day", "sent_at", "ended_at", "model"),
+    *("content_hash", "own_length", "around_length", "weighing", "words", "asks", "answers"),
+    *("own_terms", "terms", "own", "around", "own_vector", "around_vector"),
+)
+_TYPES = (
+    *("text", "uuid", "uuid", "int4", "text", "text", "text", "date", "timestamptz", "timestamptz"),
+    *("text", "text", "int4", "int4", "int4", "int4", "bool", "bool"),
+    *("int4[]", "int4[]", "sparsevec", "sparsevec", "halfvec", "halfvec"),
+)
+
+
+@dataclass(frozen=True)
+class State:
+    """The row of `search_state`."""
+
+    version: int
+    model: str  # of all entries; empty while there are none, and while they are embedded anew
+    weighing: int
+    own_mean: float  # that the weighing is made with; 0 before the first
+    around_mean: float
+    entries: int
+    own_length: int
+    around_length: int
+
+
+def state(connection: psycopg.Connection, *, lock: bool = False) -> State:
+    """The state of the index; with `lock` until the end of the transaction nobody changes it."""
+    row = connection.execute(
+        f"""
+        select version, model, weighing, own_mean, around_mean, entries, own_length, around_length
+        from search_state {"for update" if lock else ""}
+        """
+    ).fetchone()
+    assert row, "the migration makes the row"
+    return State(*row)
+
+
+def set_model(connection: psycopg.Connection, model: str) -> None:
+    """Say of which model all entries are; empty: of several."""
+    connection.execute("update search_state set model = %s, version = version + 1", [model])
+
+
+def set_means(connection: psycopg.Connection, own: float, around: float) -> None:
+    """Begin a weighing with these mean lengths."""
+    connection.execute(
+        """
+        update search_state set weighing = weighing + 1, own_mean = %s, around_mean = %s,
+               version = version + 1
+        """,
+        [own, around],
+    )
+
+
+def load(
+    connection: psycopg.Connection, picked: Sequence[Ref]
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Turns of the sessions and the active memories (FOUND), and what is indexed of them.
+
+    The latter has `kind`, `ref`, STORED, `model` and `weighing`.
+    """
+    about = _about(picked)
+    stored = ", ".join(f"e.{name}" for name in (*STORED, "model", "weighing"))
+    found = fetch_frame(
+        connection,
+        f"{_TURNS} union all {_MEMORIES} order by session_id nulls last, place, ref",
+        about,
+        schema=FOUND,
+    )
+    known = fetch_frame(
+        connection,
+        f"""
+        select 'turn' as kind, c.id::text as ref, {stored}
+        from cleaned_messages c join search_entries e on e.message_id = c.id
+        where c.session_id = any(%(sessions)s::uuid[])
+        union all
+        select 'memory', e.memory_id::text, {stored}
+        from search_entries e where e.memory_id = any(%(memories)s::uuid[])
+        """,
+        about,
+    )
+    return found, known
+
+
+def hold(connection: psycopg.Connection, found: pl.DataFrame) -> list[str]:
+    """Ids of the turns and memories (FOUND) that are there and that nobody is deleting.
+
+    They stay until the transaction ends.
+    """
+    held = []
+    for kind, table, key in (
+        ("turn", "cleaned_messages", "id"),
+        ("memory", "memories", "memory_id"),
+    ):
+        held += connection.execute(
+            f"select {key}::text from {table} where {key} = any(%s::uuid[]) "
+            "for key share skip locked",
+            [found.filter(kind=kind)["ref"].to_list()],
+        ).fetchall()
+    return [ref for (ref,) in held]
+
+
+def write(connection: psycopg.Connection, rows: Iterable[tuple[object, ...]]) -> tuple[int, int]:
+    """Insert or replace entries; returns how many of turns and of memories.
+
+    A row is kind, id, and the columns of an entry from `session_id` on. Null vectors: those that
+    are there, of the same content and model, are kept; without any the row is left out.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"""
+            create temporary table if not exists incoming_entries on commit delete rows as
+            select ''::text as kind, null::uuid as ref, {", ".join(_ENTRY)}
+            from search_entries with no data
+            """
+        )
+        cursor.execute("truncate incoming_entries")
+        with cursor.copy("copy incoming_entries from stdin (format binary)") as copy:
+            copy.set_types(_TYPES)
+            for row in rows:
+                copy.write_row(row)
+        written = []
+        for kind, key in (("turn", "message_id"), ("memory", "memory_id")):
+            cursor.execute(_upsert(key), {"kind": kind})
+            written.append(cursor.rowcount)
+    return written[0], written[1]
+
+
+def _upsert(key: str) -> str:
+    vectors = ("own_vector", "around_vector")
+    plain = [name for name in _ENTRY if name not in vectors]
+    chosen = [f"coalesce(new.{name}, old.{name})" for name in vectors]
+    return f"""
+        insert into search_entries ({key}, {", ".join([*plain, *vectors])})
+        select new.ref, {", ".join(f"new.{name}" for name in plain)}, {", ".join(chosen)}
+        from incoming_entries new
+        left join search_entries old
+            on old.{key} = new.ref and old.content_hash = new.content_hash
+               and old.model = new.model
+        where new.kind = %(kind)s and {chosen[0]} is not null
+        on conflict ({key}) do update
+        set ({", ".join(_ENTRY)}) = row({", ".join(f"excluded.{name}" for name in _ENTRY)})
+    """
+
+
+def remove_others(
+    connection: psycopg.Connection, picked: Iterable[Ref], kept: Sequence[str]
+) -> int:
+    """Delete entries of the sessions and memories that are not of the kept ids; how many."""
+    return connection.execute(
+        """
+        delete from search_entries where entry_id in (
+            select e.entry_id from search_entries e
+            join cleaned_messages c on c.id = e.message_id
+            where c.session_id = any(%(sessions)s::uuid[])
+              and e.message_id <> all(%(kept)s::uuid[])
+            union all
+            select entry_id from search_entries
+            where memory_id = any(%(memories)s::uuid[]) and memory_id <> all(%(kept)s::uuid[])
+        )
+        """,
+        {**_about(picked), "kept": list(kept)},
+    ).rowcount
+
+
+def others_left(connection: psycopg.Connection, model: str) -> int:
+    """Entries of any other model."""
+    row = connection.execute(
+        "select count(*) from search_entries where model <> %s", [model]
+    ).fetchone()
+    return row[0] if row else 0
+
+
+def ensure_index(connection: psycopg.Connection, model: str, dimensions: int) -> bool:
+    """Make the model's HNSW index if there is none; True when it was made now.
+
+    Vectors longer than an index can hold are searched without one, exactly.
+    """
+    name = index_name(model)
+    if dimensions > INDEX_LIMIT:
+        return False
+    if has_index(connection, model):
+        return False
+    least, most = INDEX_MEMORY_MB
+    needed = state(connection).entries * (2 * dimensions + 512) // 2**20
+    connection.execute(
+        "select set_config('maintenance_work_mem', %s, true)",
+        [f"{min(max(needed, least), most)}MB"],
+    )
+    connection.execute(
+        sql.SQL(
+            "create index if not exists {name} on search_entries "
+            "using hnsw ({vector} halfvec_ip_ops) where model = {model}"
+        ).format(name=sql.Identifier(name), vector=_both(dimensions), model=sql.Literal(model))
+    )
+    connection.execute("analyze search_entries")
+    return True
+
+
+def drop_indexes(connection: psycopg.Connection, keep: str = "") -> None:
+    """Remove the HNSW indexes of all models but `keep`; search without one is exact, and slow.
+
+    At the beginning of a transaction; commits. One that somebody is reading for long stays: then
+    what is written is added to it, which only takes longer.
+    """
+    rows = connection.execute(
+        """
+        select indexname from pg_indexes
+        where tablename = 'search_entries' and indexdef ilike '%%using hnsw%%'
+          and schemaname = current_schema() and indexname <> %s
+        """,
+        [index_name(keep)],
+    ).fetchall()
+    connection.commit()
+    for (name,) in rows:
+        try:
+            connection.execute("select set_config('lock_timeout', %s, true)", [LOCK_PATIENCE])
+            connection.execute(sql.SQL("drop index if exists {}").format(sql.Identifier(name)))
+        except psycopg.errors.LockNotAvailable:
+            connection.rollback()
+        connection.commit()
+
+
+def has_index(connection: psycopg.Connection, model: str) -> bool:
+    """Whether the model's HNSW index is there."""
+    row = connection.execute("select to_regclass(%s) is not null", [index_name(model)]).fetchone()
+    return row == (True,)
+
+
+def index_name(model: str) -> str:
+    """Name of the model's HNSW index."""
+    return f"search_entries_both_{hashlib.sha256(model.encode()).hexdigest()[:12]}"
+
+
+def _both(dimensions: int) -> sql.Composable:
+    """The sum of both vectors: its inner product with a question's is the sum of both cosines."""
+    return sql.SQL("((own_vector + around_vector)::halfvec({}))").format(sql.Literal(dimensions))
+
+
+def _about(picked: Iterable[Ref]) -> dict[str, list[str]]:
+    refs = list(picked)
+    return {
+        "sessions": [ref for kind, ref, _ in refs if kind == "session"],
+        "memories": [ref for kind, ref, _ in refs if kind == "memory"],
+    }

@@ -1,0 +1,151 @@
+"""The queue of the search index: what changed since it was indexed, and who drains it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+
+import psycopg
+
+MOST_REFS = 4_096  # of the queue that are looked at at once
+_LOCK = "hashtext('search index')"
+
+Ref = tuple[str, str, datetime]  # kind, id, queued at
+
+
+def try_alone(connection: psycopg.Connection, *, wait: bool) -> bool:
+    """Become the one that drains the queue, for the life of the connection; False when one is."""
+    if wait:
+        connection.execute(f"select pg_advisory_lock({_LOCK})")
+        return True
+    return connection.execute(f"select pg_try_advisory_lock({_LOCK})").fetchone() == (True,)
+
+
+def end_alone(connection: psycopg.Connection) -> None:
+    """Let another drain the queue."""
+    connection.execute(f"select pg_advisory_unlock({_LOCK})")
+
+
+def something_waits(connection: psycopg.Connection) -> bool:
+    """Whether anything is queued."""
+    row = connection.execute("select exists (select from search_queue)").fetchone()
+    return row == (True,)
+
+
+def waiting(connection: psycopg.Connection, model: str) -> tuple[int, int]:
+    """Turns and memories that are queued, and how many of them have no entry or a stale one.
+
+    Stale is here what a changed text cannot explain: another model's, or another weighing's.
+    """
+    row = connection.execute(
+        """
+        select count(*), count(*) filter (
+            where queued.model is distinct from %(model)s or queued.weighing <> now.weighing
+        )
+        from (
+            select e.model, e.weighing
+            from search_queue q join cleaned_messages c on c.session_id = q.ref
+            left join search_entries e on e.message_id = c.id
+            where q.kind = 'session' and c.id not in (select id from forgotten_turns)
+            union all
+            select e.model, e.weighing
+            from search_queue q join memories m on m.memory_id = q.ref
+            left join search_entries e on e.memory_id = m.memory_id
+            where q.kind = 'memory' and m.status = 'active'
+        ) as queued
+        cross join search_state as now
+        """,
+        {"model": model},
+    ).fetchone()
+    return row or (0, 0)
+
+
+def pick(connection: psycopg.Connection, most: int, passed: Iterable[Ref]) -> list[Ref]:
+    """What waits and changed last, up to about `most` turns and memories, without the passed.
+
+    At least one, however many turns its session has.
+    """
+    barred = list(passed)
+    rows = connection.execute(
+        """
+        select kind, ref::text, queued_at from (
+            select kind, ref, queued_at, size,
+                   sum(size) over (order by queued_at desc, kind, ref) - size as before
+            from (
+                select * from search_queue
+                where (kind, ref, queued_at) not in (
+                    select * from unnest(%(kinds)s::text[], %(refs)s::uuid[], %(at)s::timestamptz[])
+                )
+                order by queued_at desc, kind, ref limit %(limit)s
+            ) as newest,
+            lateral (
+                select case kind when 'memory' then 1 else (
+                    select count(*) from cleaned_messages where session_id = ref
+                ) end as size
+            ) as sized
+        ) as counted
+        where before < %(most)s
+        """,
+        {
+            "kinds": [kind for kind, _, _ in barred],
+            "refs": [ref for _, ref, _ in barred],
+            "at": [at for _, _, at in barred],
+            "limit": min(most, MOST_REFS),
+            "most": most,
+        },
+    )
+    return rows.fetchall()
+
+
+def sampled(connection: psycopg.Connection, most: int) -> list[Ref]:
+    """At most so many of what waits, from all over the queue."""
+    return connection.execute(
+        "select kind, ref::text, queued_at from search_queue order by md5(ref::text) limit %s",
+        [most],
+    ).fetchall()
+
+
+def still_queued(connection: psycopg.Connection, picked: Sequence[Ref]) -> set[Ref]:
+    """Those that nobody queued anew or took out since; locked until the end of the transaction."""
+    return set(
+        connection.execute(
+            """
+            select q.kind, q.ref::text, q.queued_at
+            from search_queue q
+            join unnest(%s::text[], %s::uuid[], %s::timestamptz[]) as picked (kind, ref, at)
+                on q.kind = picked.kind and q.ref = picked.ref and q.queued_at = picked.at
+            for update of q skip locked
+            """,
+            [list(column) for column in zip(*picked, strict=True)],
+        ).fetchall()
+    )
+
+
+def take_out(connection: psycopg.Connection, done: Iterable[Ref]) -> None:
+    """Take what was indexed out of the queue (after `still_queued`)."""
+    refs = [(kind, ref) for kind, ref, _ in done]
+    connection.execute(
+        """
+        delete from search_queue using unnest(%s::text[], %s::uuid[]) as done (kind, ref)
+        where search_queue.kind = done.kind and search_queue.ref = done.ref
+        """,
+        [[kind for kind, _ in refs], [ref for _, ref in refs]],
+    )
+
+
+def queue_all(connection: psycopg.Connection) -> None:
+    """Queue every session and every memory that is not queued yet.
+
+    To be called at the beginning of a transaction: first it waits until nobody has anything
+    uncommitted in the queue, then everybody else waits until the transaction ends.
+    """
+    connection.execute("lock table search_queue in share row exclusive mode")
+    connection.execute(
+        """
+        insert into search_queue (kind, ref)
+        select distinct 'session', session_id from cleaned_messages
+        union all
+        select 'memory', memory_id from memories where status = 'active'
+        on conflict (kind, ref) do nothing
+        """
+    )
