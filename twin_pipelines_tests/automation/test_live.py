@@ -1,0 +1,113 @@
+"""What is said in a followed source is found here at the next step; what is taken back is not."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+from followed import say
+
+sys.path.append(str(Path(__file__).parents[1] / "retrieval"))
+from searched_history import ENCODER
+
+from twin_pipelines.automation.live import Live
+from twin_pipelines.foundation.database import connect
+from twin_pipelines.retrieval.find import find
+from twin_pipelines.retrieval.records import Question
+from twin_pipelines.settings import TwinSettings
+from twin_pipelines.sources.capture import capture_store
+from twin_pipelines.sources.capture.feeds import Feed
+
+
+@pytest.fixture
+def live(following: TwinSettings, database_url: str, source: psycopg.Connection) -> Iterator[Live]:
+    """A follower of the source."""
+    opened = Live(following, database_url, ENCODER)
+    yield opened
+    opened.close()
+
+
+def found(connection: psycopg.Connection, settings: TwinSettings, question: str) -> list[str]:
+    (hits,) = find(connection, ENCODER, [Question(question)], k=5, settings=settings)
+    connection.rollback()
+    return [hit.text for hit in hits]
+
+
+def test_a_message_can_be_found_after_one_step_and_not_after_its_deletion(
+    live: Live, source: psycopg.Connection, connection: psycopg.Connection, following: TwinSettings
+) -> None:
+    live.step()
+    identity = say(source, "My dog Rex ate the zucchini", day=3)
+    say(source, "We had pasta for dinner", day=3, speaker="david")
+    step = live.step()
+    assert step.derived.indexed > 0
+    assert "My dog Rex ate the zucchini" in found(connection, following, "What did the dog eat?")
+    source.execute("delete from conversations where conversation_id = %s", [identity])
+    live.step()
+    assert "My dog Rex ate the zucchini" not in found(connection, following, "the dog?")
+
+
+def test_the_days_stay_queued_for_the_run_that_derives_the_rest(
+    live: Live, source: psycopg.Connection, connection: psycopg.Connection
+) -> None:
+    say(source, "Where do you live?", day=3)
+    assert live.step().derived.turns
+    assert capture_store.touched(connection).height == 1
+    connection.rollback()
+    assert not live.step().derived.turns
+
+
+def test_one_that_was_killed_leaves_its_days_to_the_next(
+    following: TwinSettings,
+    database_url: str,
+    source: psycopg.Connection,
+    connection: psycopg.Connection,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    say(source, "My puppy is called Rex", day=3)
+    killed = Live(following, database_url, ENCODER)
+    monkeypatch.setattr(killed, "_derive", lambda _: pytest.fail("killed here"))
+    with pytest.raises(pytest.fail.Exception):
+        killed.step()
+    killed.close()
+    heir = Live(following, database_url, ENCODER)
+    heir.step()
+    heir.close()
+    assert found(connection, following, "puppy") == ["My puppy is called Rex"]
+
+
+def test_it_and_another_reader_can_run_at_once(
+    live: Live,
+    source: psycopg.Connection,
+    connection: psycopg.Connection,
+    following: TwinSettings,
+    feed: Feed,
+    database_url: str,
+) -> None:
+    live.step()
+    with connect(database_url) as other, capture_store.only_reader(other, feed):
+        (look,) = live.step().looks
+        assert "another process" in look.problem
+
+
+def test_a_source_that_breaks_off_is_told_and_followed_again(
+    live: Live,
+    source: psycopg.Connection,
+    connection: psycopg.Connection,
+    following: TwinSettings,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("twin_pipelines.automation.live.RETRY_SECONDS", 0.0)
+    live.step()
+    source.execute(
+        "select pg_terminate_backend(pid) from pg_stat_activity "
+        "where datname = current_database() and pid <> pg_backend_pid()"
+    )
+    (broken,) = live.step().looks
+    assert "broke off" in broken.problem
+    say(source, "The cat is back", day=4)
+    live.step()
+    assert found(connection, following, "cat") == ["The cat is back"]
