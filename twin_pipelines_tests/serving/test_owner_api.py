@@ -29,6 +29,7 @@ from twin_pipelines.sources.store import Subject, save_subject
 TOKEN = "not-a-secret"
 HEADERS = {"authorization": f"Bearer {TOKEN}"}
 NOWHERE = "postgresql://nobody@127.0.0.1:1/nowhere"
+NOBODY = "00000000-0000-4000-8000-000000000000"
 FACT = "my new kitten is called Pumpkin"
 Call = Callable[..., httpx.Response]
 
@@ -253,13 +254,13 @@ def test_what_waits_for_the_owner_is_listed_and_let_out(
 @pytest.mark.parametrize(
     ("method", "path", "body", "status"),
     [
-        ("POST", f"/twin/memories/{uuid4()}/pin", None, 404),
-        ("POST", f"/twin/memories/{uuid4()}/eat", None, 400),
+        ("POST", f"/twin/memories/{NOBODY}/pin", None, 404),
+        ("POST", f"/twin/memories/{NOBODY}/eat", None, 400),
         ("POST", "/twin/memories/x/pin", None, 400),
-        ("POST", f"/twin/messages/{uuid4()}/forget", None, 409),
-        ("POST", "/twin/thumb", {"chat": str(uuid4()), "place": 1, "thumb": 1}, 404),
-        ("POST", "/twin/thumb", {"chat": str(uuid4()), "place": 1, "thumb": 5}, 400),
-        ("POST", "/twin/correct", {"chat": str(uuid4()), "place": 1, "text": "x"}, 404),
+        ("POST", f"/twin/messages/{NOBODY}/forget", None, 409),
+        ("POST", "/twin/thumb", {"chat": NOBODY, "place": 1, "thumb": 1}, 404),
+        ("POST", "/twin/thumb", {"chat": NOBODY, "place": 1, "thumb": 5}, 400),
+        ("POST", "/twin/correct", {"chat": NOBODY, "place": 1, "text": "x"}, 404),
         ("POST", "/twin/never-says", {"phrase": " !? "}, 409),
         ("POST", "/twin/never-says", {"phrase": "x" * 999}, 400),
     ],
