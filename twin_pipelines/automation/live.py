@@ -2,12 +2,15 @@
 
 The same reading and the same rooms as a run of the graph, for the days that were touched alone:
 turns, vectors, search index. Pairs, memories and persona wait for the run that `follow_sources`
-asks for; the days stay queued for it.
+asks for; the days stay queued for it. Landing and deriving have connections of their own, so that
+they can go on side by side.
 """
 
 from __future__ import annotations
 
+import threading
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import date
 from typing import TYPE_CHECKING
@@ -32,55 +35,57 @@ if TYPE_CHECKING:
 RETRY_SECONDS = 5.0  # until a source that failed is tried again
 
 
-@dataclass
-class Derived:
-    """What was made of the touched days: by day the turns, and entries of the index."""
+class Due:
+    """Days that were touched and are not derived yet, shared between two threads."""
 
-    turns: dict[date, int] = field(default_factory=dict)
-    embedded: int = 0
-    indexed: int = 0
+    def __init__(self) -> None:
+        self._days: set[date] = set()
+        self._guard = threading.Lock()
+        self._any = threading.Event()
+
+    def add(self, days: Iterable[date]) -> None:
+        """Days that are to be derived."""
+        with self._guard:
+            self._days |= set(days)
+            if self._days:
+                self._any.set()
+
+    def take(self, seconds: float = 0.0) -> set[date]:
+        """All of them, which is then none; waits so long for the first one."""
+        self._any.wait(seconds)
+        with self._guard:
+            taken, self._days = self._days, set()
+            self._any.clear()
+        return taken
 
 
-@dataclass(frozen=True)
-class Step:
-    """One look at every source, what was derived of it, and how long both took."""
+class Landing:
+    """Brings over what the sources hold, look by look, and notes the days that this touches."""
 
-    looks: tuple[Look, ...]
-    derived: Derived
-    seconds: float
-
-
-class Live:
-    """Follows the sources of the settings with connections of its own, step by step."""
-
-    def __init__(self, settings: TwinSettings, url: str, encoder: Encoder) -> None:
-        """Days that were touched before and are queued still are derived at the first step."""
+    def __init__(self, settings: TwinSettings, url: str, due: Due) -> None:
+        """Days that were touched before and are queued still are due at the first look."""
         self._settings = settings
         self._url = url
-        self._encoder = encoder
+        self._due = due
         self._feeds = feeds(settings)
         self._readers: dict[str, psycopg.Connection] = {}
         self._rest: dict[str, float] = {}
         self._own: psycopg.Connection | None = None
-        self._due: set[date] = set()
 
-    def step(self) -> Step:
-        """Bring over what the sources hold and make it findable.
+    def look(self) -> tuple[Look, ...]:
+        """Bring over what every source holds now; one that fails is told and rests for a while.
 
-        A source that fails is told in its look and rests for a while. Raises TwinError when the
-        twin's own database cannot be reached.
+        Raises TwinError when the twin's own database cannot be reached.
         """
-        begun = time.monotonic()
-        own = self._connected()
         try:
+            own = self._connected()
             looks = tuple(self._look(own, feed) for feed in self._feeds)
-            for one in looks:
-                self._due |= one.drained.days if one.drained else set()
-            derived = self._derive(own)
         except psycopg.OperationalError as error:
             self._hang_up()
-            raise TwinError(f"The twin's database broke off: {error}") from error
-        return Step(looks, derived, time.monotonic() - begun)
+            raise TwinError(f"The twin's database broke off: {_reason(error)}") from error
+        for one in looks:
+            self._due.add(one.drained.days if one.drained else ())
+        return looks
 
     def close(self) -> None:
         """Leave every database."""
@@ -92,14 +97,18 @@ class Live:
     def _connected(self) -> psycopg.Connection:
         if self._own is None or self._own.closed:
             self._own = connect(self._url)
-            self._due = set(capture_store.touched(self._own)["day"].to_list())
-            self._own.rollback()
+            self._note_queued(self._own)
         return self._own
 
     def _hang_up(self) -> None:
         if self._own is not None:
             self._own.close()
             self._own = None
+
+    def _note_queued(self, own: psycopg.Connection) -> None:
+        own.rollback()
+        self._due.add(capture_store.touched(own)["day"].to_list())
+        own.rollback()
 
     def _look(self, own: psycopg.Connection, feed: Feed) -> Look:
         if time.monotonic() < self._rest.get(feed.name, 0.0):
@@ -110,22 +119,14 @@ class Live:
                 reader = self._readers[feed.name] = reading(feed, own)
             return Look(feed.name, drain(own, reader, self._settings, feed))
         except Busy as error:
-            return self._waits(own, feed, str(error))
+            self._note_queued(own)
+            return Look(feed.name, None, str(error))
         except TwinError as error:
             return self._failed(own, feed, str(error))
         except psycopg.OperationalError as error:
             if own.closed:
                 raise
-            reason = str(error).strip().splitlines()[0]
-            words = f"The source of {feed.name} broke off: {reason}"
-            return self._failed(own, feed, words)
-
-    def _waits(self, own: psycopg.Connection, feed: Feed, words: str) -> Look:
-        """Another process brings the changes over; what it touched is derived here as well."""
-        own.rollback()
-        self._due |= set(capture_store.touched(own)["day"].to_list())
-        own.rollback()
-        return Look(feed.name, None, words)
+            return self._failed(own, feed, f"The source broke off: {_reason(error)}")
 
     def _failed(self, own: psycopg.Connection, feed: Feed, words: str) -> Look:
         self._rest[feed.name] = time.monotonic() + RETRY_SECONDS
@@ -137,23 +138,71 @@ class Live:
         own.commit()
         return Look(feed.name, None, words)
 
-    def _derive(self, own: psycopg.Connection) -> Derived:
+
+@dataclass
+class Derived:
+    """What was made of touched days: turns by day, new vectors and entries, and the seconds."""
+
+    turns: dict[date, int] = field(default_factory=dict)
+    embedded: int = 0
+    indexed: int = 0
+    seconds: float = 0.0
+
+
+class Deriving:
+    """Makes what landed findable."""
+
+    def __init__(self, settings: TwinSettings, url: str, encoder: Encoder) -> None:
+        self._settings = settings
+        self._url = url
+        self._encoder = encoder
+        self._own: psycopg.Connection | None = None
+
+    def derive(self, days: set[date]) -> Derived:
+        """Turns, vectors and search index of these days, and of those a session runs into.
+
+        Raises TwinError when the twin's own database cannot be reached; the days are to be derived
+        again then.
+        """
+        begun = time.monotonic()
+        try:
+            made = self._derive(self._connected(), days)
+        except psycopg.OperationalError as error:
+            self.close()
+            raise TwinError(f"The twin's database broke off: {_reason(error)}") from error
+        made.seconds = time.monotonic() - begun
+        return made
+
+    def close(self) -> None:
+        """Leave the database."""
+        if self._own is not None:
+            self._own.close()
+            self._own = None
+
+    def _connected(self) -> psycopg.Connection:
+        if self._own is None or self._own.closed:
+            self._own = connect(self._url)
+        return self._own
+
+    def _derive(self, own: psycopg.Connection, days: set[date]) -> Derived:
         made = Derived()
         pause = self._settings.cleaning.session_pause_minutes
-        after = store.days_run_into(own, sorted(self._due), pause) if self._due else []
+        after = store.days_run_into(own, sorted(days), pause)
         own.rollback()
-        for days in stretches({*self._due, *after}):
-            refreshed = refresh_days(own, self._settings, days)
+        for stretch in stretches({*days, *after}):
+            refreshed = refresh_days(own, self._settings, stretch)
             for row in refreshed.days.iter_rows(named=True):
                 made.turns[row["day"]] = row["turns"]
-            made.embedded += refresh(own, days, self._encoder, _silent).turns
-        if self._due:
-            indexed = index_queued(own, self._encoder)
-            own.commit()
-            made.indexed = indexed.turns + indexed.memories
-        self._due = set()
+            made.embedded += refresh(own, stretch, self._encoder, _silent).turns
+        indexed = index_queued(own, self._encoder)
+        own.commit()
+        made.indexed = indexed.turns + indexed.memories
         return made
 
 
 def _silent(_done: int, _total: int) -> None:
-    """Nobody watches a step."""
+    """Nobody watches."""
+
+
+def _reason(error: psycopg.Error) -> str:
+    return (str(error).strip().splitlines() or ["the connection was lost"])[0]

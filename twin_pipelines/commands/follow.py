@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import signal
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date
@@ -13,51 +14,67 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 from rich.console import Console
+from sqlalchemy.exc import DBAPIError
 
 from twin_pipelines.commands.runs import open_twin
 from twin_pipelines.settings import TwinError, TwinSettings
 from twin_pipelines.sources.capture.feeds import feeds
 
 if TYPE_CHECKING:
-    from twin_pipelines.automation.live import Step
+    from twin_pipelines.automation.following import Look
+    from twin_pipelines.automation.live import Derived, Deriving, Due, Landing
 
-PAUSE_SECONDS = 0.3  # between two looks while nothing happens
+PAUSE_SECONDS = 0.2  # between two looks
+RETRY_SECONDS = 1.0  # while the twin's own database is away
 REPORT_SECONDS = 30.0  # between two reports to Dagster: one for each asset and day
+ASSETS = ("raw_conversations", "cleaned_messages", "message_embeddings")
 
 
 @dataclass
 class Unreported:
-    """What was derived since the last report to Dagster."""
+    """Turns by day that were derived since the last report to Dagster."""
 
     turns: dict[date, int] = field(default_factory=dict)
     since: float = field(default_factory=time.monotonic)
 
-    def add(self, step: Step) -> None:
-        """Remember what a step derived."""
-        self.turns |= step.derived.turns
-
     def tell(self, instance: dg.DagsterInstance, *, now: bool = False) -> None:
-        """Report days as materialised, when it is time or at the end."""
-        due = now or time.monotonic() - self.since >= REPORT_SECONDS
-        if not due:
+        """Report the days as materialised, when it is time; without its database, later."""
+        if not now and time.monotonic() - self.since < REPORT_SECONDS:
             return
-        for day, turns in sorted(self.turns.items()):
-            for asset in ("raw_conversations", "cleaned_messages", "message_embeddings"):
-                event = dg.AssetMaterialization(
-                    asset,
-                    partition=day.isoformat(),
-                    metadata={"dagster/partition_row_count": turns, "followed live": True},
-                )
-                instance.report_runless_asset_event(event)
-        self.turns.clear()
         self.since = time.monotonic()
+        try:
+            for day, turns in sorted(self.turns.items()):
+                metadata = {"dagster/partition_row_count": turns, "followed live": True}
+                for asset in ASSETS:
+                    event = dg.AssetMaterialization(
+                        asset, partition=day.isoformat(), metadata=metadata
+                    )
+                    instance.report_runless_asset_event(event)
+                del self.turns[day]
+        except DBAPIError:
+            return
+
+
+class Said:
+    """Prints what was not said just now. Two threads speak."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._last = ""
+        self._guard = threading.Lock()
+
+    def __call__(self, words: str) -> None:
+        with self._guard:
+            if words != self._last:
+                self._console.print(words, soft_wrap=True, markup=False)
+            self._last = words
 
 
 def follow(settings: TwinSettings, console: Console) -> None:
     """Follow every source with `capture` until Ctrl-C or SIGTERM.
 
-    Raises TwinError when no source is to be followed. A source that is down, and the twin's own
-    database, are waited for.
+    A source that is down, and the twin's own database, are waited for. Raises TwinError when no
+    source is to be followed.
     """
     if not feeds(settings):
         raise TwinError(
@@ -65,59 +82,82 @@ def follow(settings: TwinSettings, console: Console) -> None:
             "twin.toml, and see docs/following.md."
         )
     with open_twin(settings) as (instance, databases), _stopping() as stop:
-        from twin_pipelines.automation.live import Live
+        from twin_pipelines.automation.live import Deriving, Due, Landing
         from twin_pipelines.embeddings.encoder import load_encoder
 
-        live = Live(settings, databases.twin, load_encoder(settings))
-        unreported = Unreported()
+        due, say = Due(), Said(console)
+        landing = Landing(settings, databases.twin, due)
+        deriving = Deriving(settings, databases.twin, load_encoder(settings))
+        lander = threading.Thread(target=_land, args=(landing, say, stop), daemon=True)
+        lander.start()
         console.print("Following; Ctrl-C stops it.")
-        told = ""
-        while not stop:
-            try:
-                step = live.step()
-            except TwinError as error:
-                told = _once(console, f"Waiting: {error}", told)
-                time.sleep(1.0)
-                continue
-            unreported.add(step)
-            unreported.tell(instance)
-            for words in _words(step):
-                told = _once(console, words, told)
-            if not step.derived.turns:
-                time.sleep(PAUSE_SECONDS)
-        unreported.tell(instance, now=True)
-        live.close()
+        _derive(deriving, due, instance, say, stop)
+        lander.join()
+        landing.close()
+        deriving.close()
     console.print("Stopped.")
 
 
-def _words(step: Step) -> Iterator[str]:
-    for one in step.looks:
+def _land(landing: Landing, say: Said, stop: threading.Event) -> None:
+    """Look at the sources until it is over."""
+    while not stop.is_set():
+        try:
+            looks = landing.look()
+        except TwinError as error:
+            say(f"Waiting: {error}")
+            stop.wait(RETRY_SECONDS)
+            continue
+        for words in _landed(looks):
+            say(words)
+        stop.wait(PAUSE_SECONDS)
+
+
+def _derive(
+    deriving: Deriving, due: Due, instance: dg.DagsterInstance, say: Said, stop: threading.Event
+) -> None:
+    """Derive what is due until it is over; what is due then stays queued in the database."""
+    unreported = Unreported()
+    while not stop.is_set():
+        days = due.take(PAUSE_SECONDS)
+        if days:
+            try:
+                made = deriving.derive(days)
+            except TwinError as error:
+                due.add(days)
+                say(f"Waiting: {error}")
+                stop.wait(RETRY_SECONDS)
+                continue
+            unreported.turns |= made.turns
+            say(_derived(made))
+        unreported.tell(instance)
+    unreported.tell(instance, now=True)
+
+
+def _landed(looks: Sequence[Look]) -> Iterator[str]:
+    for one in looks:
         if one.problem:
             yield one.problem
-        elif one.drained and one.drained.transactions:
+        elif one.drained and (one.drained.transactions or one.drained.taken_over):
             done = one.drained
             rows = sum(kinds.total() for kinds in done.rows.values())
+            taken = "taken over whole; " if done.taken_over else ""
             aside = f", {done.letters:,} set aside" if done.letters else ""
-            yield (
-                f"{rows:,} rows in {done.transactions:,} transactions{aside}; "
-                f"{step.derived.indexed:,} entries findable after {step.seconds:.2f} s"
-            )
+            yield f"Landed: {taken}{rows:,} rows in {done.transactions:,} transactions{aside}."
 
 
-def _once(console: Console, words: str, told: str) -> str:
-    """Print what was not said just now; returns what was said last."""
-    if words != told:
-        console.print(words, soft_wrap=True)
-    return words
+def _derived(made: Derived) -> str:
+    days = ", ".join(f"{day:%-d %b %Y}" for day in sorted(made.turns)[:3])
+    more = f" and {len(made.turns) - 3} days more" if len(made.turns) > 3 else ""
+    return f"Findable: {made.indexed:,} entries of {days}{more}, after {made.seconds:.2f} s."
 
 
 @contextmanager
-def _stopping() -> Iterator[list[int]]:
-    """A list that is not empty once SIGINT or SIGTERM came."""
-    stop: list[int] = []
+def _stopping() -> Iterator[threading.Event]:
+    """An event that is set once SIGINT or SIGTERM came."""
+    stop = threading.Event()
 
-    def heard(number: int, _: FrameType | None) -> None:
-        stop.append(number)
+    def heard(_number: int, _frame: FrameType | None) -> None:
+        stop.set()
 
     before = {number: signal.signal(number, heard) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
