@@ -109,7 +109,8 @@ def test_a_file_becomes_a_judged_release_and_status_tells_what_happened(
     assert status["dataset"]["test"] > 0
     assert status["metrics"]["reply_perplexity"]["twin"] > 1
     assert 0 <= status["metrics"]["personality_score"] <= 1
-    assert status["metrics"]["retrieval_evidence_recall_at_10"] is None, "nothing measures it yet"
+    assert 0 <= status["metrics"]["retrieval_evidence_recall_at_10"] <= 1
+    assert status["metrics"]["memory_retrieval_ms"]["p95"] > 0
     assert status["memories"]["active"]["episodic"] > 0
     assert status["core_identity"]["version"] == 1
     assert status["gate"]["passed"] is not None and status["gate"]["words"]

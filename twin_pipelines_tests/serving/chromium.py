@@ -27,6 +27,10 @@ def installed() -> str:
     return named or next((path for name in NAMES if (path := shutil.which(name))), "")
 
 
+class Navigated(Exception):
+    """The page was left for another one while it was asked."""
+
+
 class Page:
     """The one tab of a browser."""
 
@@ -47,6 +51,8 @@ class Page:
         while True:
             told = json.loads(self._socket.recv(timeout=START_SECONDS))
             if told.get("id") == number:
+                if "navigated" in told.get("error", {}).get("message", ""):
+                    raise Navigated(method)
                 assert "error" not in told, f"{method}: {told['error']}"
                 return told["result"]
             self._note(told)
@@ -97,10 +103,17 @@ class Page:
             try {{ const it = {expression}; return it instanceof Node || it; }}
             catch (error) {{ if (error instanceof TypeError) return null; throw error; }}
         }})()"""  # a TypeError: what it asks of is not there yet
-        while not (found := self.value(asked)):
+        while not (found := self._present(asked)):
             assert time.monotonic() < until, f"not within {seconds} s: {expression}; {self.errors}"
             time.sleep(0.02)
         return found
+
+    def _present(self, expression: str) -> Any:
+        """The value of an expression; None of a page that is being left."""
+        try:
+            return self.value(expression)
+        except Navigated:
+            return None
 
     def text(self, selector: str) -> str:
         """The words that can be read in the first element that fits."""
