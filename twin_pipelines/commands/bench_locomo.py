@@ -22,6 +22,7 @@ from twin_pipelines.embeddings.encoder import Encoder, load_encoder
 from twin_pipelines.evaluation.bootstrap import resamples
 from twin_pipelines.foundation.models import resolve_model
 from twin_pipelines.retrieval.expansion import fed_back
+from twin_pipelines.retrieval.figures import DEPTH
 from twin_pipelines.retrieval.ranking.features import (
     Candidates,
     History,
@@ -31,6 +32,7 @@ from twin_pipelines.retrieval.ranking.features import (
 )
 from twin_pipelines.retrieval.ranking.fit import regression
 from twin_pipelines.retrieval.ranking.fusion import EQUAL_WEIGHTS, ranked
+from twin_pipelines.retrieval.telling import Counted, CountTokens, Told, days, fitting, quoted
 from twin_pipelines.settings import load_settings
 
 FED_BACK = 5  # turns whose words are fed back
@@ -51,7 +53,7 @@ SYSTEMS = {
 }
 
 Order = Callable[["Asked"], Rows]
-CountTokens = Callable[[Sequence[str]], list[int]]
+Fits = Callable[[Sequence[Told]], list[int]]  # places of the lines that fit a context
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,8 @@ class Asked:
     evidence: Rows
     found: Candidates
     found_again: Candidates  # for the question with the words of what it found first
-    tokens: npt.NDArray[np.int64]  # of each turn as it would stand in a context
+    lines: Sequence[Told]  # each turn as a context tells it
+    fits: Fits
     seconds: float  # embedding of the question, its candidates and their order
 
 
@@ -74,8 +77,9 @@ def locomo(files: Sequence[Path]) -> dict[str, Any]:
     """Measure evidence recall on files of LoCoMo's schema. Raises TwinError.
 
     Shares from 0 to 1, means over questions: `r5` … `r50` (evidence turns among the first k),
-    `hit10` (any of them among ten), `evidence_2k` (evidence turns among the first ones that fit
-    2,000 tokens), overall with 95 % intervals and by category id; the same for each baseline.
+    `hit10` (any of them among ten), `evidence_2k` (evidence turns in the first lines, told as a
+    prompt tells them, that fit 2,000 tokens), overall with 95 % intervals and by category id; the
+    same for each baseline.
     """
     settings = load_settings()
     conversations = read_conversations(files)
@@ -124,10 +128,15 @@ def prepared(
     conversations: Sequence[Conversation], encoder: Encoder, count_tokens: CountTokens
 ) -> list[Asked]:
     """Every question with its candidates; conversations are indexed one by one."""
+    counted = Counted(count_tokens)
+
+    def fits(lines: Sequence[Told]) -> list[int]:
+        return fitting(lines, CONTEXT_TOKENS, counted, {})
+
     asked = []
     for number, conversation in enumerate(conversations):
         history = build_history(conversation.turns, encoder)
-        tokens = np.array(count_tokens(history.turns["meta"].to_list()), dtype=np.int64)
+        lines = [_line(turn) for turn in conversation.turns.iter_rows(named=True)]
         row_of = {turn: row for row, turn in enumerate(conversation.turns["turn"])}
         for question in conversation.questions:
             started = time.perf_counter()
@@ -146,19 +155,19 @@ def prepared(
                     evidence=np.array([row_of[turn] for turn in question.evidence], dtype=np.int64),
                     found=found,
                     found_again=candidates(history, again, encoder.encode([again])[0]),
-                    tokens=tokens,
+                    lines=lines,
+                    fits=fits,
                     seconds=took,
                 )
             )
     return asked
 
 
-def evidence_shares(evidence: Rows, order: Rows, tokens: npt.NDArray[np.int64]) -> list[float]:
-    """FIGURES of one question: its evidence rows, the order of rows, tokens of every row."""
+def evidence_shares(evidence: Rows, order: Rows, told: Rows) -> list[float]:
+    """FIGURES of one question: its evidence rows, the order of rows, those a context tells."""
     recalls = [float(np.isin(evidence, order[:depth]).mean()) for depth in DEPTHS]
-    fitting = int(np.searchsorted(np.cumsum(tokens[order]), CONTEXT_TOKENS, side="right"))
     hit = float(np.isin(evidence, order[:10]).any())
-    return [*recalls, hit, float(np.isin(evidence, order[:fitting]).mean())]
+    return [*recalls, hit, float(np.isin(evidence, told).mean())]
 
 
 def _systems(asked: Sequence[Asked]) -> dict[str, Order]:
@@ -191,7 +200,7 @@ def _fitted_on_the_others(asked: Sequence[Asked]) -> dict[int, dict[str, float]]
 
 
 def _figures(asked: Sequence[Asked], order: Order) -> dict[str, Any]:
-    values = np.array([evidence_shares(one.evidence, order(one), one.tokens) for one in asked])
+    values = np.array([_shares(one, order(one)) for one in asked])
     categories = np.array([one.category for one in asked])
     by_category = {
         str(category): _means(values[categories == category])
@@ -201,6 +210,19 @@ def _figures(asked: Sequence[Asked], order: Order) -> dict[str, Any]:
     intervals = np.percentile(drawn, (2.5, 97.5), axis=0).T.round(4).tolist()
     overall = {**_means(values), "ci95": dict(zip(FIGURES, intervals, strict=True))}
     return {"overall": overall, "by_category": by_category}
+
+
+def _shares(one: Asked, order: Rows) -> list[float]:
+    best = order[:DEPTH]
+    told = best[one.fits([one.lines[row] for row in best])]
+    return evidence_shares(one.evidence, order, told)
+
+
+def _line(turn: Mapping[str, Any]) -> Told:
+    """A turn of views.TURNS as a context tells it, with what its picture shows."""
+    picture = f" [{turn['caption']}]" if turn["caption"] else ""
+    day = turn["sent_at"].date()
+    return Told(days(day, day, "en"), quoted(turn["speaker"], f"{turn['text']}{picture}"))
 
 
 def _means(values: npt.NDArray[np.float64]) -> dict[str, Any]:
@@ -216,6 +238,4 @@ def _token_counter(folder: Path) -> CountTokens:
     from tokenizers import Tokenizer
 
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-    return lambda lines: [
-        len(found.ids) for found in tokenizer.encode_batch([f"{line}\n" for line in lines])
-    ]
+    return lambda lines: [len(found.ids) for found in tokenizer.encode_batch(list(lines))]

@@ -14,9 +14,10 @@ from rich.text import Text
 
 from twin_pipelines.embeddings.encoder import load_encoder
 from twin_pipelines.foundation.database import connect, open_databases
-from twin_pipelines.generation.remembered import Language, from_hit, head, sort_out, told
+from twin_pipelines.generation.remembered import from_hit, head, sort_out, told
 from twin_pipelines.retrieval.find import Filters, Hit, Question, find
 from twin_pipelines.retrieval.index.refresh import index_queued
+from twin_pipelines.retrieval.telling import Language
 from twin_pipelines.settings import TwinError, TwinSettings
 from twin_pipelines.sources.store import subject
 

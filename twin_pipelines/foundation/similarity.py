@@ -6,6 +6,9 @@ that could miss a pair (shingles are kept as 64-bit hashes; a collision would ne
 
 from __future__ import annotations
 
+import unicodedata
+from functools import lru_cache
+
 import numpy as np
 import polars as pl
 
@@ -31,6 +34,33 @@ def normal_text(text: pl.Expr) -> pl.Expr:
         .str.replace_all(r"[^\p{L}\p{M}\p{N}]+", " ")
         .str.strip_chars(" ")
     )
+
+
+class _Kept(dict[int, int | str]):
+    """For `str.translate`: letters, marks and digits as they are, all else a space."""
+
+    def __missing__(self, code: int) -> int | str:
+        category = unicodedata.category(chr(code))
+        if category == "Cn":
+            raise ValueError("a character that Python does not know")
+        self[code] = code if category[0] in "LMN" else " "
+        return self[code]
+
+
+_KEPT = _Kept()
+_APOSTROPHES = str.maketrans("", "", "'’`")
+
+
+@lru_cache(maxsize=20_000)
+def normal(text: str) -> str:
+    """`normal_text` of one text, without the cost of a frame."""
+    plain = unicodedata.normalize("NFKC", text)
+    plain = plain.replace("\u0e4d\u0e32", "\u0e33").replace("\u0ecd\u0eb2", "\u0eb3")
+    try:
+        return " ".join(plain.lower().translate(_APOSTROPHES).translate(_KEPT).split())
+    except ValueError:  # a character newer than Python's tables, which polars may know
+        frame = pl.DataFrame({"text": [text]}, schema={"text": pl.String})
+        return frame.select(normal_text(pl.col("text"))).item()
 
 
 def shingles(texts: pl.Series) -> pl.DataFrame:

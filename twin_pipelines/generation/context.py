@@ -18,25 +18,26 @@ from functools import cached_property
 from itertools import groupby
 from typing import Any, Literal
 
+from twin_pipelines.generation.pieces import token_counts, token_ids
 from twin_pipelines.generation.prompt import (
     Message,
     chat_messages,
     fit,
     template_text,
-    tokenize,
     without_special_tokens,
 )
 from twin_pipelines.generation.remembered import (
     NO_ROOM,
     Kind,
-    Language,
     LeftOut,
     Remembered,
     head,
     language_of,
+    line_of,
     sort_out,
     told,
 )
+from twin_pipelines.retrieval.telling import Language, fitting, told_lines
 
 RECALLED_SHARE = 0.5
 SESSION_SHARE = 0.2
@@ -54,7 +55,8 @@ LineKind = Kind | Literal["prompt", "identity", "request", "turn"]
 class Line:
     """A line of the prompt, or a turn, as it stands there, and what it comes from.
 
-    Heads of blocks and empty lines are no lines of their own.
+    Heads of blocks and empty lines are no lines of their own, nor is a day above several lines:
+    their text names it here, too.
     """
 
     text: str
@@ -104,13 +106,13 @@ def standing(
         taken: list[Remembered] = []
         for memory in block:
             text = _block([*taken, memory], language)
-            if len(tokenize(tokenizer, text)) <= memory_tokens:
+            if len(token_ids(tokenizer, text)) <= memory_tokens:
                 taken.append(memory)
             else:
                 left_out.append(LeftOut(memory, NO_ROOM))
         if taken:
             parts.append(_block(taken, language))
-            memory_tokens -= len(tokenize(tokenizer, parts[-1]))
+            memory_tokens -= len(token_ids(tokenizer, parts[-1]))
             lines += [_line(memory, language) for memory in taken]
     return Standing("\n\n".join(parts), tuple(lines), language, tuple(left_out))
 
@@ -192,7 +194,7 @@ class _Asked:
     def alone(self, chosen: Sequence[Remembered]) -> int:
         """Tokens of what never gives way, with these memories."""
         messages = [*self._system(chosen), self.turns[-1]]
-        return len(tokenize(self.tokenizer, template_text(self.tokenizer, messages)))
+        return len(token_ids(self.tokenizer, template_text(self.tokenizer, messages)))
 
     def _system(self, chosen: Sequence[Remembered]) -> list[Message]:
         blocks = [
@@ -206,11 +208,11 @@ class _Asked:
     def _lengths(self) -> list[float]:
         """About how many tokens each turn takes, with what the template writes around it."""
         one, three = (
-            len(tokenize(self.tokenizer, template_text(self.tokenizer, _EXCHANGE[:turns])))
+            len(token_ids(self.tokenizer, template_text(self.tokenizer, _EXCHANGE[:turns])))
             for turns in (1, 3)
         )
         contents = [without_special_tokens(self.tokenizer, turn["content"]) for turn in self.turns]
-        own = _counts(self.tokenizer, [*contents, _EXCHANGE[0]["content"]])
+        own = token_counts(self.tokenizer, [*contents, _EXCHANGE[0]["content"]])
         around = (three - one) / 2 - own[-1]
         return [tokens + around for tokens in own[:-1]]
 
@@ -240,27 +242,15 @@ def _fitting(
 ) -> tuple[list[Remembered], list[LeftOut]]:
     """The memories that fit into so many tokens with the heads of their blocks, the first first."""
     language = asked.stands.language
-    heads = {memory.kind: f"\n\n{head(memory.kind, language)}" for memory in memories}
-    texts = [*heads.values(), *(f"\n{told(memory, language)}" for memory in memories)]
-    if not texts:
-        return [], []
-    lengths = _counts(asked.tokenizer, texts)
-    unopened = dict(zip(heads, lengths, strict=False))
-    taken, left_out = [], []
-    for memory, length in zip(memories, lengths[len(heads) :], strict=True):
-        cost = length + unopened.get(memory.kind, 0)
-        if cost > room:
-            left_out.append(LeftOut(memory, NO_ROOM))
-            continue
-        room -= cost
-        unopened.pop(memory.kind, None)
-        taken.append(memory)
-    return taken, left_out
-
-
-def _counts(tokenizer: Any, texts: Sequence[str]) -> list[int]:
-    """Tokens of each text."""
-    return [len(ids) for ids in tokenizer(list(texts), add_special_tokens=False)["input_ids"]]
+    places = fitting(
+        [line_of(memory, language) for memory in memories],
+        room,
+        lambda texts: token_counts(asked.tokenizer, texts),
+        {memory.kind: head(memory.kind, language) for memory in memories},
+    )
+    taken = set(places)
+    left_out = [memory for place, memory in enumerate(memories) if place not in taken]
+    return [memories[place] for place in places], [LeftOut(one, NO_ROOM) for one in left_out]
 
 
 def _said(turn: Message) -> list[str]:
@@ -269,20 +259,21 @@ def _said(turn: Message) -> list[str]:
 
 
 def _in_order(chosen: Sequence[Remembered]) -> list[Remembered]:
-    """By block; memories in a block by their last day, those without one first."""
+    """By block; memories in a block by their last day and their first, those without one first."""
 
-    def place(memory: Remembered) -> tuple[int, int]:
-        timed = memory.kind in ("recalled", "imagined") and memory.until
-        return _BLOCKS.index(memory.kind), timed.toordinal() if timed else 0
+    def place(memory: Remembered) -> tuple[int, int, int]:
+        days = [day for day in (memory.until, memory.since) if day]
+        dated = bool(days) and memory.kind in ("recalled", "imagined")
+        last, first = (days[0].toordinal(), days[-1].toordinal()) if dated else (0, 0)
+        return _BLOCKS.index(memory.kind), last, first
 
     return sorted(chosen, key=place)
 
 
 def _block(memories: Sequence[Remembered], language: Language) -> str:
-    """Memories of one kind under their head."""
-    return "\n".join(
-        [head(memories[0].kind, language), *(told(memory, language) for memory in memories)]
-    )
+    """Memories of one kind under their head, a day that several share above them."""
+    lines = told_lines([line_of(memory, language) for memory in memories])
+    return "\n".join([head(memories[0].kind, language), *lines])
 
 
 def _line(memory: Remembered, language: Language) -> Line:

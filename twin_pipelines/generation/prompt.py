@@ -10,6 +10,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+from twin_pipelines.generation.pieces import token_ids
 from twin_pipelines.settings import TwinError, TwinSettings
 
 Message = dict[str, str]
@@ -76,7 +77,7 @@ def fit(
     system = [message for message in messages if message["role"] == "system"]
     turns = [message for message in messages if message["role"] != "system"]
     while True:
-        ids = tokenize(tokenizer, template_text(tokenizer, [*system, *turns]))
+        ids = token_ids(tokenizer, template_text(tokenizer, [*system, *turns]))
         if len(ids) <= max_tokens or len(turns) <= 1:
             return [*system, *turns], ids
         turns = turns[1:]

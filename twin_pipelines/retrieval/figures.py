@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date
 
@@ -27,6 +26,7 @@ from twin_pipelines.retrieval.ranking.fit import of_like_meaning
 from twin_pipelines.retrieval.ranking.lexical import terms_of
 from twin_pipelines.retrieval.ranking.questions import made_questions
 from twin_pipelines.retrieval.records import Hit, Question
+from twin_pipelines.retrieval.telling import CountTokens, Told, days, fitting, quoted
 from twin_pipelines.settings import TwinSettings, as_plain
 
 QUESTIONS = 200
@@ -37,8 +37,6 @@ CONTEXT_TOKENS = 2_000
 WARM_UP = 5  # questions that are asked before the clock runs
 SEED = 20
 CONFIDENCE = 1.959964  # of a normal distribution, 95 %
-
-CountTokens = Callable[[Sequence[str]], list[int]]
 
 
 @dataclass(frozen=True)
@@ -69,10 +67,10 @@ def measured(
     places, seconds = [], []
     for item in items:
         began = time.perf_counter()
-        hits, fitting = _context(connection, encoder, settings, item, count_tokens)
+        hits, fits = _context(connection, encoder, settings, item, count_tokens)
         seconds.append(time.perf_counter() - began)
         place = next((at for at, hit in enumerate(hits) if answers(hit, item)), len(hits))
-        places.append((place < FIRST, place < fitting))
+        places.append((place < FIRST, any(answers(hits[told], item) for told in fits)))
     now = state(connection)
     found, stood = np.array(places, dtype=float).reshape(-1, 2).sum(axis=0).tolist()
     low, high = wilson(found, len(items)) if items else (None, None)
@@ -138,18 +136,16 @@ def _context(
     settings: TwinSettings,
     item: KnownItem,
     count_tokens: CountTokens,
-) -> tuple[list[Hit], int]:
-    """What is found for a question, and how many of the first lines fit CONTEXT_TOKENS."""
+) -> tuple[list[Hit], list[int]]:
+    """What is found for a question, and the places of what is told in CONTEXT_TOKENS."""
     asked = Question(item.question, asked_on=item.asked_on)
     [hits] = find(connection, encoder, [asked], k=DEPTH, settings=settings)
-    tokens = count_tokens([line(hit) for hit in hits])
-    return hits, int(np.searchsorted(np.cumsum(tokens), CONTEXT_TOKENS, side="right"))
+    return hits, fitting([line(hit) for hit in hits], CONTEXT_TOKENS, count_tokens, {})
 
 
-def line(hit: Hit) -> str:
-    """A hit as a context tells it: its day, who said it, the words."""
-    day = f"{hit.ended_at.day} {hit.ended_at:%b %Y}"
-    return f"- ({day}) {hit.speaker}: “{' '.join(hit.text.split())}”\n"
+def line(hit: Hit) -> Told:
+    """A hit as a prompt tells it: its days, who said it, the words."""
+    return Told(days(hit.sent_at.date(), hit.ended_at.date(), "en"), quoted(hit.speaker, hit.text))
 
 
 def token_counter(settings: TwinSettings) -> CountTokens:

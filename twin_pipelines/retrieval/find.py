@@ -152,6 +152,7 @@ def _answers(
             terms=[term_number(term) for term in dict.fromkeys(terms_of(one.text))],
             filters=one.filters,
             most=max(one.settings.retrieval.candidates, one.k),
+            nearest=one.k,
             exact=exact,
         )
         if pool.model != encoder.model_id:

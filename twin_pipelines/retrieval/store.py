@@ -22,9 +22,10 @@ from twin_pipelines.retrieval.index.entries import DIMENSIONS
 from twin_pipelines.retrieval.records import Filters
 
 MOST_TERMS = 256  # of a question; the first ones count
-SCANNED = 3_000  # entries that are looked up by the rarest words, all together
-PAIRS, PAIRED = 3, 1_000  # pairs of common words that are looked up, and entries of each
-BY_WORDS, BY_MEANING = 200, 200  # entries that are found by each, at least
+LOOKED_UP = 4_500  # entries that are looked up by words, all together
+BY_RARE = 3_500  # of them by the rarest words; pairs of common words share what is left
+PAIRS = 3
+BY_WORDS, BY_MEANING = 200, 110  # entries that are found by each, at least
 WIDEST = 1_000  # candidates HNSW can keep while it searches: as many as are to be found by meaning
 LOOKED_THROUGH = 20_000  # vectors an indexed search looks at, at most, where few may be found
 
@@ -71,12 +72,13 @@ class Pool:
 
 _SETUP = """
 with setup as materialized (
-    select version, model, entries::float8 as n, %(vector)s::halfvec({dimensions}) as vector
+    select version, model, entries::float8 as n, ln(1 + (entries + 0.5) / 0.5) as rarest,
+           %(vector)s::halfvec({dimensions}) as vector
     from search_state
-    where set_config('hnsw.ef_search', %(width)s, true) <> ''
+    where set_config('hnsw.ef_search', {width}, true) <> ''
       and (select string_to_array(extversion, '.')::int[] < '{{0,8}}'
                   or (set_config('hnsw.iterative_scan', 'relaxed_order', true) <> ''
-                      and set_config('hnsw.max_scan_tuples', %(looked)s, true) <> '')
+                      and set_config('hnsw.max_scan_tuples', {looked}, true) <> '')
            from pg_extension where extname = 'vector')
 ),
 wanted as materialized (
@@ -89,18 +91,20 @@ wanted as materialized (
 query as materialized (
     select concat('{{', string_agg(held_own, ','), '}}/{terms}')::sparsevec as own,
            concat('{{', string_agg(held_around, ','), '}}/{terms}')::sparsevec as around,
-           coalesce(sum(own_idf), 1) as own_total, coalesce(sum(around_idf), 1) as around_total
+           coalesce(sum(own_idf), 1) as own_total, coalesce(sum(around_idf), 1) as around_total,
+           greatest(sum(own_idf), (select rarest from setup)) as own_most,
+           greatest(sum(around_idf), (select rarest from setup)) as around_most
     from (select own_idf, around_idf,
                  case when own > 0 then term || ':' || own_idf end as held_own,
                  case when around > 0 then term || ':' || around_idf end as held_around
           from wanted) as weighed
 ),
 """
-# How far an entry is from the question: minus both BM25 scores, as shares of the question's idf,
-# and both cosine similarities.
+# How far an entry is from the question: minus both BM25 scores, as shares of the question's idf
+# (that of one term no entry holds, at least), and both cosine similarities.
 _APART = """
-    (e.own <#> (select own from query)) / (select own_total from query)
-    + (e.around <#> (select around from query)) / (select around_total from query)
+    (e.own <#> (select own from query)) / (select own_most from query)
+    + (e.around <#> (select around from query)) / (select around_most from query)
     + (e.own_vector <#> (select vector from setup))
     + (e.around_vector <#> (select vector from setup))
 """
@@ -113,62 +117,61 @@ rare as materialized (
 ),
 pairs as materialized (
     select array[a.term, b.term] as both from rare a join rare b on a.place < b.place
-    where b.together > {scanned} and a.together > {scanned}
+    where b.together > {by_rare} and a.together > {by_rare}
     order by a.around::float8 * b.around, a.place, b.place limit {pairs}
 ),
 by_words as materialized (
-    select entry_id, min(apart) as apart from (
-        select e.entry_id, {apart} as apart from search_entries e
-        where e.terms && (select array_agg(term) from rare where together <= {scanned})
+    select at, min(apart) as apart from (
+        select e.ctid as at, {apart} as apart from search_entries e
+        where e.terms && (select array_agg(term) from rare where together <= {by_rare})
           and {open}
         union all
-        select found.entry_id, found.apart from pairs cross join lateral (
-            select e.entry_id, {apart} as apart from search_entries e
-            where e.terms @> pairs.both and {open} limit {paired}
+        select found.at, found.apart from pairs cross join lateral (
+            select e.ctid as at, {apart} as apart from search_entries e
+            where e.terms @> pairs.both and {open}
+            limit (select ({looked_up} - coalesce(max(together), 0)) / (select count(*) from pairs)
+                   from rare where together <= {by_rare})
         ) as found
         union all
-        select found.entry_id, found.apart from (
+        select found.at, found.apart from (
             select term from rare
-            where place = 1 and together > {scanned} and not exists (select from pairs)
+            where place = 1 and together > {by_rare} and not exists (select from pairs)
         ) as common cross join lateral (
-            select e.entry_id, {apart} as apart from search_entries e
-            where e.terms @> array[common.term] and {open} limit {scanned}
+            select e.ctid as at, {apart} as apart from search_entries e
+            where e.terms @> array[common.term] and {open} limit {looked_up}
         ) as found
     ) as found
-    group by entry_id order by min(apart) limit %(by_words)s
+    group by at order by min(apart) limit {by_words}
 ),
 by_meaning as materialized (
-    select e.entry_id from search_entries e where {open}
+    select e.ctid as at from search_entries e where {open}
     order by (e.own_vector + e.around_vector)::halfvec({dimensions}) <#> (select vector from setup)
-    limit %(by_meaning)s
+    limit {by_meaning}
 ),
-pool as (
-    select entry_id, min(apart) as apart
-    from (select entry_id, apart from by_words
-          union all select entry_id, null from by_meaning) as found
-    group by entry_id
-),
+pool as (select at from by_words union select at from by_meaning),
 """
 _EXACT = """
-pool as (select e.entry_id, null::float8 as apart from search_entries e where {open}),
+pool as (select e.ctid as at from search_entries e where {open}),
 """
 _SCORED = """
-best as materialized (
-    select e.entry_id, m.importance
-    from pool join search_entries e using (entry_id)
-    left join memories m on m.memory_id = e.memory_id
-    where e.memory_id is null or ({standing})
-    order by coalesce(pool.apart, {apart}), entry_id
-    limit %(most)s
-),
-ranked as materialized (
+scored as (
     select e.entry_id, e.session_id, e.place, e.speaker, e.day, e.sent_at, e.words, e.asks,
-           e.answers, e.own_terms, e.terms, coalesce(best.importance, 0.5) as importance,
+           e.answers, e.own_terms, e.terms, coalesce(m.importance, 0.5) as importance,
            -(e.own <#> (select own from query)) as own_words,
            -(e.around <#> (select around from query)) as around_words,
            -(e.own_vector <#> (select vector from setup)) as own_meaning,
            -(e.around_vector <#> (select vector from setup)) as around_meaning
-    from best join search_entries e using (entry_id)
+    from pool join search_entries e on e.ctid = pool.at
+    left join memories m on m.memory_id = e.memory_id
+    where e.memory_id is null or ({standing})
+    offset 0
+),
+ranked as materialized (
+    select * from scored
+    order by own_words / (select own_most from query)
+             + around_words / (select around_most from query)
+             + own_meaning + around_meaning desc, entry_id
+    limit {most}
 ),
 beside as (
     select session_id, place, -(b.own <#> (select own from query)) as own_words,
@@ -236,6 +239,7 @@ def candidates(
     terms: Sequence[int],
     filters: Filters,
     most: int,
+    nearest: int = BY_MEANING,
     exact: bool = False,
 ) -> Pool:
     """At most `most` entries that may answer a question, with all they are ranked by.
@@ -243,20 +247,17 @@ def candidates(
     `vector` is the question's, unit length, of the embedding model `model`; `terms` are the numbers
     of its terms, each once. They are those with the highest sum of both BM25 scores, as shares of
     the question's idf, and both cosine similarities; with `exact` among all entries, else among
-    those found by words and those found by meaning. A memory that is no longer active is not found.
+    those found by words and, at least `nearest`, by meaning. A memory that is no longer active is
+    not found.
     """
     from pgvector import HalfVector
 
     active = tuple(name for name in _CONDITIONS if getattr(filters, name))
-    statement = _statement(model, len(vector), active, filters.dreams, exact)
+    limits = (most, max(nearest, BY_MEANING))
+    statement = _statement(model, len(vector), active, filters.dreams, limits=limits, exact=exact)
     given = {
         "vector": HalfVector(vector),
         "terms": list(terms)[:MOST_TERMS],
-        "most": most,
-        "by_words": max(BY_WORDS, most),
-        "by_meaning": max(BY_MEANING, most),
-        "width": str(min(max(BY_MEANING, most), WIDEST)),
-        "looked": str(LOOKED_THROUGH),
         "before": filters.before,
         "since": filters.since,
     } | {name: sorted(getattr(filters, name)) for name in _SETS if name in active}
@@ -281,12 +282,23 @@ _SETS = ("kinds", "speakers", "types", "sources", "barred")
 
 @lru_cache(maxsize=64)
 def _statement(
-    model: str, dimensions: int, active: tuple[str, ...], dreams: bool, exact: bool
+    model: str,
+    dimensions: int,
+    active: tuple[str, ...],
+    dreams: bool,
+    *,
+    limits: tuple[int, int],
+    exact: bool,
 ) -> bytes:
-    """The statement for an embedding model and the filters that are set."""
+    """The statement for an embedding model, the filters that are set, and how many are wanted in
+    all and by meaning.
+
+    Its limits are written out: with parameters for them PostgreSQL plans it anew each time.
+    """
     conditions = ["e.model = {model}", f"e.type {'=' if dreams else '<>'} 'dream'"]
     conditions += [_CONDITIONS[name] for name in active]
     standing = _STANDING + (_MEMORY_OF_BARRED if "barred" in active else "")
+    most, nearest = limits
     whole = _SETUP + (_EXACT if exact else _BY_WORDS) + _SCORED
     return (
         sql.SQL(whole.replace("{open}", " and ".join(conditions)))
@@ -294,9 +306,14 @@ def _statement(
             model=sql.Literal(model),
             dimensions=sql.Literal(dimensions),
             terms=sql.Literal(DIMENSIONS),
-            scanned=sql.Literal(SCANNED),
+            looked_up=sql.Literal(LOOKED_UP),
+            by_rare=sql.Literal(BY_RARE),
             pairs=sql.Literal(PAIRS),
-            paired=sql.Literal(PAIRED),
+            most=sql.Literal(most),
+            by_words=sql.Literal(max(BY_WORDS, most)),
+            by_meaning=sql.Literal(nearest),
+            width=sql.Literal(str(min(nearest, WIDEST))),
+            looked=sql.Literal(str(LOOKED_THROUGH)),
             order=sql.SQL(_ORDER),
             standing=sql.SQL(standing),
             apart=sql.SQL(_APART),

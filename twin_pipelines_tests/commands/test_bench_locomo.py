@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -97,18 +98,29 @@ def test_a_file_that_is_not_of_the_schema_is_named(
 
 
 def test_shares_are_counted_by_hand() -> None:
-    order = np.arange(100)
-    tokens = np.full(100, 150)
-    shares = evidence_shares(np.array([3, 12, 40, 99]), order, tokens)
+    order, told = np.arange(100), np.arange(13)
+    shares = evidence_shares(np.array([3, 12, 40, 99]), order, told)
     assert dict(zip(FIGURES, shares, strict=True)) == {
         **{"r5": 0.25, "r10": 0.25, "r25": 0.5, "r50": 0.75},
         **{"hit10": 1.0, "evidence_2k": 0.5},
     }
-    tokens[13] = 51
-    tokens[:13] = 150
-    assert evidence_shares(np.array([13]), order, tokens)[-1] == 0.0
-    tokens[13] = 50
-    assert evidence_shares(np.array([13]), order, tokens)[-1] == 1.0
+    assert evidence_shares(np.array([13]), order, told)[-1] == 0.0
+
+
+def test_evidence_counts_where_its_line_fits_as_a_prompt_tells_it(file: Path) -> None:
+    def in_context(tokens: int) -> float:
+        counted: list[str] = []
+
+        def count(lines: Sequence[str]) -> list[int]:
+            counted.extend(lines)
+            return [tokens] * len(lines)
+
+        found = measure(read_conversations([file]), WordEncoder(), count)
+        assert "\n4 Mar 2024:" in counted
+        assert any(line.startswith("\n- Otto: “") for line in counted)
+        return found["overall"]["evidence_2k"]
+
+    assert (in_context(2_001), in_context(10)) == (0.0, 1.0)
 
 
 def test_every_system_is_measured_on_the_same_questions(file: Path) -> None:

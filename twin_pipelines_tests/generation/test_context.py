@@ -313,3 +313,22 @@ def test_a_long_chat_is_cut_where_rendering_it_turn_by_turn_would_cut_it(tokeniz
             kept, ids = fit(tokenizer, merged, max_tokens)
             context = build(tokenizer, base, chat, max_tokens)
             assert (context.messages, context.tokens) == (kept, len(ids))
+
+
+def test_a_day_that_several_memories_share_stands_above_them() -> None:
+    context = built(memory("lampang", 2), memory("sea", 3), memory("haha", 2), memory("pinned", 4))
+    told = system(context).partition("What you remember")[2].splitlines()[1:]
+    assert told == [
+        *("2 May 2018:", "- “lampang”", "- “haha”", "3 May 2018:", "- “sea”"),
+        *("4 May 2018:", "- “pinned”"),
+    ]
+    lines = [line.text for line in context.lines if line.kind == "recalled"]
+    assert lines[:2] == ["- (2 May 2018) “lampang”", "- (2 May 2018) “haha”"], "each names its day"
+
+
+def test_what_has_no_day_stands_under_none() -> None:
+    undated = Remembered("recalled", "lovely")
+    since = replace(memory("lampang", 2), until=None)
+    context = built(memory("sea", 2), since, undated)
+    told = system(context).partition("What you remember")[2].splitlines()[1:]
+    assert told == ["- “lovely”", "2 May 2018:", "- “sea”", "- “lampang”"]

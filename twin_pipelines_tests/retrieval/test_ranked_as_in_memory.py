@@ -16,6 +16,7 @@ from twin_pipelines.retrieval.find import Filters, Question, find
 from twin_pipelines.retrieval.index.entries import term_number
 from twin_pipelines.retrieval.index.refresh import index_queued
 from twin_pipelines.retrieval.pool import signs_of
+from twin_pipelines.retrieval.ranking import features
 from twin_pipelines.retrieval.ranking.features import NAMES, build_history, candidates
 from twin_pipelines.retrieval.ranking.fusion import ranked
 from twin_pipelines.retrieval.ranking.lexical import terms_of
@@ -120,6 +121,28 @@ def test_what_the_indexes_find_is_what_looking_at_everything_finds(
         for one, other in zip(fast, exact, strict=True)
     ]
     assert np.mean(shared) >= 9.7
+
+
+@pytest.mark.parametrize("text", ["boat", "cello lesson", "แมว", "of the"])
+def test_candidates_are_chosen_as_in_memory_also_for_one_common_word(
+    connection: psycopg.Connection, monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    turns, wanted = longer_history(140, 3), 20
+    indexed(connection, turns)
+    monkeypatch.setattr(features, "CANDIDATES", wanted)
+    [vector] = ENCODER.encode([text])
+    plain = candidates(build_history(turns, ENCODER), text, vector)
+    pool = store.candidates(
+        connection,
+        model=ENCODER.model_id,
+        vector=vector,
+        terms=[term_number(term) for term in terms_of(text)],
+        filters=Filters(),
+        most=wanted,
+    )
+    found = store.told(connection, pool.candidates["entry"].tolist())
+    chosen = {identity(turns["turn"][row]) for row in plain.rows.tolist()}
+    assert len({one.ref for one in found.values()} & chosen) >= wanted - 1, "but for rounding"
 
 
 def test_candidates_are_no_more_than_are_asked_for_and_hold_their_neighbours(

@@ -87,7 +87,22 @@ _PLAIN: tuple[tuple[str, str], ...] = (
         r"|\brm -rf? [/~*]|\b(?:curl|wget) \S+ ?\| ?(?:ba|z)?sh\b",
     ),
 )
-_PATTERNS = tuple((why, re.compile(form, re.MULTILINE)) for why, form in _PLAIN)
+_SIGNS: tuple[str, ...] = (  # for each form of _PLAIN: whatever it finds holds one of these
+    "ignore disregard override overrule bypass forget neglect skip follow obey "
+    "เพิกเฉย ละเว้น ละเลย สนใจ ทำตาม ลืม มองข้าม ยกเลิก",
+    "from_now_on you_are_now act_as act_like behave respond answer reply pretend _mode "
+    "นี้ไป นี้เป็นต้นไป ทำตัว จงตอบ ให้ตอบ",
+    "< inst] ## system assistant developer instruction",
+    "prompt instructions api credentials access_token พรอม คำสั่ง",
+    "memor database table backup record knowledge_base log schema delete_from remember_that "
+    "ลบ ล้าง ทำลาย จำไว้ จำเอาไว้",
+    "jailbreak do_anything_now prompt_injection override without_",
+    "script onerror onload onclick ![ rm_-r curl wget",
+)
+_PATTERNS = tuple(
+    (why, [sign.replace("_", " ") for sign in signs.split()], re.compile(form, re.MULTILINE))
+    for (why, form), signs in zip(_PLAIN, _SIGNS, strict=True)
+)
 _UNSEEN = re.compile(r"[\u00ad\u180e\u200b-\u200f\u2060-\u2064\ufeff]")
 _HIDDEN = re.compile(
     r"[\u202a-\u202e\u2066-\u2069]|(?<![\U0001f3f4\U000e0020-\U000e007f])[\U000e0000-\U000e007f]"
@@ -101,9 +116,9 @@ def suspicion(text: str) -> str | None:
         return "carries hidden characters"
     plain = unicodedata.normalize("NFKC", _UNSEEN.sub("", text)).lower()
     read = plain.replace("\u0e4d\u0e32", "\u0e33")  # NFKC splits Thai am
-    for form in (read, _joined(read)):
-        for why, pattern in _PATTERNS:
-            if pattern.search(form):
+    for form in dict.fromkeys((read, _joined(read))):
+        for why, signs, pattern in _PATTERNS:
+            if any(map(form.__contains__, signs)) and pattern.search(form):
                 return why
     return None
 

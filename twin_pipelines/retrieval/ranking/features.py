@@ -106,7 +106,8 @@ def candidates(
             history.vectors_ctx @ vector,
         ]
     )
-    first = first_stage(scores, *(lexicon.rarity(query) for lexicon in lexicons))
+    most = [max(lexicon.rarity(query), lexicon.rarest) for lexicon in lexicons]
+    first = first_stage(scores, *most)
     rows = np.sort(np.argsort(-first, kind="stable")[:CANDIDATES])
     before, after = history.before[rows], history.after[rows]
     days = (int(history.days.min()), int(history.days.max()))
@@ -131,9 +132,10 @@ def first_stage(scores: Floats, rarity_meta: float, rarity_ctx: float) -> Floats
     """How likely each turn answers, before the others are known: what candidates are chosen by.
 
     `scores` are the four raw ones, (turns, 4). BM25 counts as a share of the question's rarity (the
-    sum of its terms' idf, `Lexicon.rarity`) beside the cosine similarities, each view alike.
+    sum of its terms' idf, at least that of a term no text holds, so that one common word says
+    little) beside the cosine similarities, each view alike.
     """
-    shares = scores[:, 0] / max(rarity_meta, 1e-9) + scores[:, 1] / max(rarity_ctx, 1e-9)
+    shares = scores[:, 0] / rarity_meta + scores[:, 1] / rarity_ctx
     return shares + scores[:, 2] + scores[:, 3]
 
 

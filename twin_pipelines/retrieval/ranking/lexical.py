@@ -74,8 +74,13 @@ class Lexicon:
     def rarity(self, query: str) -> float:
         """Sum of the idf of the query's terms; a term that no text holds is as rare as can be."""
         known = self._known(query)
-        rarest = float(np.log(1 + (self.texts + 0.5) / 0.5))
-        return float(self.idf[known].sum()) + rarest * (len(set(terms_of(query))) - len(known))
+        missing = len(set(terms_of(query))) - len(known)
+        return float(self.idf[known].sum()) + self.rarest * missing
+
+    @property
+    def rarest(self) -> float:
+        """The idf of a term that no text holds."""
+        return float(np.log(1 + (self.texts + 0.5) / 0.5))
 
     def _known(self, query: str) -> list[int]:
         return sorted({self.places[term] for term in terms_of(query) if term in self.places})

@@ -10,7 +10,8 @@ from collections.abc import AsyncGenerator, Sequence
 from typing import Literal
 
 from twin_pipelines.generation.context import Line
-from twin_pipelines.generation.remembered import Language, Remembered, language_of, sort_out, told
+from twin_pipelines.generation.remembered import Remembered, language_of, sort_out, told
+from twin_pipelines.retrieval.telling import Language
 from twin_pipelines.serving.backends.protocol import Asked, Signed, Word
 from twin_pipelines.serving.engine import Reply
 

@@ -67,6 +67,7 @@ def test_rarity_is_what_a_full_coverage_adds_up_to() -> None:
     lexicon = index(["red apples", "green apples", "blue sky"])
     assert lexicon.coverage("green apples")[1] == pytest.approx(1)
     assert lexicon.rarity("apples") < lexicon.rarity("sky") < lexicon.rarity("zebra")
+    assert lexicon.rarity("zebra") == pytest.approx(lexicon.rarest)
     assert lexicon.rarity("the of") == 0
     assert not lexicon.coverage("the of").any()
 
