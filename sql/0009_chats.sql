@@ -65,25 +65,3 @@ comment on column never_says.phrase is 'The words.';
 comment on column never_says.reason is 'Why, in the owner''s words.';
 comment on column never_says.correction_id is 'The correction they came with; null for others.';
 comment on column never_says.made_at is 'When.';
-
-create table retrievers (
-    retriever_id text primary key,
-    model        text not null,
-    subject      text not null,
-    settings     jsonb not null,
-    figures      jsonb not null,
-    adopted      boolean not null,
-    reason       text not null,
-    weights      bytea not null,
-    trained_at   timestamptz not null default clock_timestamp()
-);
-comment on table retrievers is 'Attempts to learn what of the past helps this person''s replies; adopted only where measured better.';
-comment on column retrievers.retriever_id is 'Hash of everything it was made from.';
-comment on column retrievers.model is 'Embedding model whose questions it turns.';
-comment on column retrievers.subject is 'Whose replies it learnt from.';
-comment on column retrievers.settings is 'What it was trained with.';
-comment on column retrievers.figures is 'Recall on sessions it has not seen, beside the plain model''s, with intervals.';
-comment on column retrievers.adopted is 'Whether the gate let it in.';
-comment on column retrievers.reason is 'Why, or why not, in words.';
-comment on column retrievers.weights is 'Little-endian float32 numbers; shapes stand in settings. Never a pickle.';
-comment on column retrievers.trained_at is 'When.';

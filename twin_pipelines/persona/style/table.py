@@ -24,6 +24,7 @@ MOST_PARTNERS = 30  # those written to most have rows of their own
 EXAMPLES = 3
 TELLING_WORDS = 8  # of a turn that shows a word in its setting
 EXAMPLE_WORDS = 40  # longer turns are no examples where shorter ones are
+DIGITS = 9  # that are kept; further ones depend on the order in which people were added up
 WRITING_STYLE: dict[str, Any] = {
     "partner": pl.String,
     "period": pl.String,
@@ -130,6 +131,7 @@ def style_rows(sums: pl.DataFrame, others: pl.DataFrame, subject: str) -> pl.Dat
         measured.join(background(others), on="feature", how="left")
         .join(beside, on=["partner", "feature"], how="left")
         .with_columns(distinction=pl.when(pl.col("spread") > 0).then(distance))
+        .with_columns(pl.selectors.float().round(DIGITS))
         .select(name for name in WRITING_STYLE if name not in {"examples", "message_ids"})
         .sort("partner", "period", "feature")
     )
