@@ -27,8 +27,11 @@ from twin_pipelines.retrieval.figures_store import latest_figures
 from twin_pipelines.serving.blind import blind_report
 from twin_pipelines.settings import TwinSettings
 from twin_pipelines.sources import store as sources
+from twin_pipelines.sources.capture import capture_store as capture
 
 Status = dict[str, Any]
+
+_SHOWN_LETTERS = 5  # rows set aside that a terminal shows
 
 
 def collect(settings: TwinSettings, instance: dg.DagsterInstance, databases: Databases) -> Status:
@@ -58,6 +61,8 @@ def _data(connection: psycopg.Connection, settings: TwinSettings) -> Status:
         },
         "sources": sources.source_rows(connection),
         "imports": sources.import_summary(connection),
+        "feeds": capture.feed_summary(connection).to_dicts(),
+        "set_aside": capture.waiting_letters(connection).to_dicts(),
         "messages": {
             "raw": raw.messages,
             "first_day": raw.first_day,
@@ -227,6 +232,11 @@ def _lines(status: Status) -> Iterable[tuple[str, str]]:
     if messages["one_speaker_conversations"]:
         count = messages["one_speaker_conversations"]
         yield "monologues", f"{count:,} conversations have one speaker and give no pairs"
+    for feed in status["feeds"]:
+        state = feed["problem"] or f"{feed['touched_days']} days wait to be derived"
+        yield "followed", f"{feed['location']}: {feed['lag_bytes']:,} bytes behind; {state}"
+    for letter in status["set_aside"][:_SHOWN_LETTERS]:
+        yield "", f"set aside: {letter['source']} {letter['key'][:8]}: {letter['reason']}"
     imports = status["imports"]
     if imports["rejected"] or imports["repaired"]:
         yield "import", f"{imports['rejected']:,} rows rejected, {imports['repaired']:,} repaired"

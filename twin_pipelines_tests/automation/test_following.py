@@ -185,3 +185,17 @@ def test_remembering_inherits_what_it_settles(
 def test_stretches_have_no_gap() -> None:
     days = [date(2018, 5, day) for day in (9, 1, 2, 4)]
     assert [(one.first.day, one.last.day) for one in stretches(days)] == [(1, 2), (4, 4), (9, 9)]
+
+
+def test_status_tells_how_far_sources_were_followed_and_what_was_set_aside(
+    written: TwinSettings, source: psycopg.Connection, connection: psycopg.Connection
+) -> None:
+    land_days(connection, written, MAY)
+    say(source, "fine", day=3)
+    say(source, "without a time", created_at=None)
+    land_days(connection, written, MAY)
+    (feed,) = capture_store.feed_summary(connection).to_dicts()
+    (letter,) = capture_store.waiting_letters(connection).to_dicts()
+    assert (feed["touched_days"], feed["problem"], feed["tables"]) == (1, "", ["conversations"])
+    assert '"insert": 2' in feed["rows"]
+    assert letter["reason"] == "no time"

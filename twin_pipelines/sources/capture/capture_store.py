@@ -155,6 +155,34 @@ def feed_positions(connection: psycopg.Connection) -> dict[str, str]:
     return dict(connection.execute("select feed, position::text from feeds").fetchall())
 
 
+def feed_summary(connection: psycopg.Connection) -> pl.DataFrame:
+    """One row a feed: `feed, location, tables, position, snapshots, rows` (JSON), `committed_at,
+    drained_at, lag_bytes, problem, touched_days`."""
+    return fetch_frame(
+        connection,
+        """
+        select feed, location, tables, position::text, snapshots, rows::text, committed_at,
+               drained_at, lag_bytes, problem,
+               (select count(*) from touched_days where touched_days.feed = feeds.feed)
+                   as touched_days
+        from feeds order by feed
+        """,
+        schema={
+            "feed": pl.String,
+            "location": pl.String,
+            "tables": pl.List(pl.String),
+            "position": pl.String,
+            "snapshots": pl.Int32,
+            "rows": pl.String,
+            "committed_at": pl.Datetime("us", "UTC"),
+            "drained_at": pl.Datetime("us", "UTC"),
+            "lag_bytes": pl.Int64,
+            "problem": pl.String,
+            "touched_days": pl.Int64,
+        },
+    )
+
+
 def looked(connection: psycopg.Connection, feed: Feed, lag_bytes: int) -> None:
     """Write down that the feed was read to its end, and how much was written there since."""
     connection.execute(

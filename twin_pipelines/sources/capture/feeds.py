@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
 from twin_pipelines.settings import MemoryTable, Source, TwinError, TwinSettings
@@ -74,7 +75,7 @@ def _name(settings: TwinSettings, url: str) -> str:
     if url:
         try:
             parts = conninfo_to_dict(url)
-        except Exception as error:
+        except psycopg.ProgrammingError as error:
             raise TwinError(
                 "The url of a source in twin.toml is no address of a PostgreSQL database; write it "
                 "as postgresql://user@host:5432/name."
