@@ -26,6 +26,7 @@ MOST_RECALLED = 50
 LONGEST_NAME = 80  # characters
 NEW_CHAT = "new"
 MEMORY_KINDS = ("pinned", "core", "recalled", "imagined", "session", "said")  # of lines
+_LINE_ENDS = {sign: f"\\u{sign:04x}" for sign in (0x85, 0x2028, 0x2029)}
 ROLES = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant"}
 
 
@@ -221,8 +222,8 @@ def _why(line: Line, why: Mapping[str, str]) -> str:
 
 
 def event(content: dict[str, Any]) -> str:
-    """A server-sent event."""
-    return f"data: {json.dumps(content, ensure_ascii=False)}\n\n"
+    """A server-sent event; nothing in it can be taken for the end of its line."""
+    return f"data: {json.dumps(content, ensure_ascii=False).translate(_LINE_ENDS)}\n\n"
 
 
 def refusal(message: str, kind: str, code: str) -> dict[str, Any]:
