@@ -56,12 +56,12 @@ _THAI = re.compile("[\u0e00-\u0e7f]")
 _DATE = r"(?:\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.]\d{4})"
 _NOBODYS = re.compile(rf"{_DATE}(?:[ -]+{_DATE})*(?: \d{{1,2}})?|(?:0|[1-9]\d{{0,2}})\.\d+")
 _RULES = (
-    ("an e-mail address", re.compile(r"[\w.+%-]+@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+")),
+    ("an e-mail address", re.compile(r"[A-Za-z0-9_.+%-]+@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+")),
     (
         "a secret key",
         re.compile(
-            r"(?<![\w-])(?:(?:sk|pk|rk|ghp|gho|xox[abp]|hf|api|key)[-_][\w-]{12,}"
-            r"|AKIA[0-9A-Z]{12,}|eyJ[\w-]{16,}(?:\.[\w-]+)*)",
+            r"(?<![\w-])(?:(?:sk|pk|rk|ghp|gho|xox[abp]|hf|api|key)[-_][A-Za-z0-9_-]{12,}"
+            r"|AKIA[0-9A-Z]{12,}|eyJ[A-Za-z0-9_-]{16,}(?:\.[A-Za-z0-9_-]+)*)",
         ),
     ),
     (

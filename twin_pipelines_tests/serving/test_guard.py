@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from twin_pipelines.generation.prompt import Message
@@ -155,6 +155,7 @@ PIECES = st.sampled_from(
 
 @settings(max_examples=300, deadline=None)
 @given(st.lists(PIECES, max_size=12), st.lists(st.integers(1, 9), min_size=1, max_size=40))
+@example(["sk-", "abcdefghijkl", "ไม่ใช่"], [1])
 def test_a_stream_tells_the_same_however_it_is_cut(parts: list[str], cuts: list[int]) -> None:
     text = "".join(parts)
     guard = Guard(lambda: Rules("Sue", NEVER))
