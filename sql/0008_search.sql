@@ -93,7 +93,7 @@ comment on column search_entries.terms is 'Distinct terms of the entry with the 
 comment on column search_entries.own is 'By term what it adds to BM25 before its rarity, of the entry itself.';
 comment on column search_entries.around is 'The same of the entry with the turns around it.';
 comment on column search_entries.own_vector is 'Unit-length vector of the entry itself.';
-comment on column search_entries.around_vector is 'Of the entry with the turns around it; of a memory the same. HNSW: a partial index for each model.';
+comment on column search_entries.around_vector is 'Of the entry with the turns around it; of a memory the same. HNSW: a partial index for each model, over the sum of both vectors.';
 
 create table search_terms (
     term   int primary key,

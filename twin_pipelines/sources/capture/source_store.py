@@ -122,11 +122,6 @@ def drop_slot(connection: psycopg.Connection, name: str) -> bool:
     return bool(found)
 
 
-def drop_publication(connection: psycopg.Connection, name: str) -> None:
-    """Remove the publication, if there is one."""
-    connection.execute(sql.SQL("drop publication if exists {}").format(sql.Identifier(name)))
-
-
 def slot_state(connection: psycopg.Connection, name: str) -> SlotState:
     """How the slot stands now."""
     row = connection.execute(
