@@ -13,7 +13,13 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from twin_pipelines.commands.bench_cli import app as bench_app
+from twin_pipelines.commands.follow_cli import app as follow_app
+from twin_pipelines.commands.forget_cli import forget
 from twin_pipelines.commands.memory_cli import app as memory_app
+from twin_pipelines.commands.persona_cli import app as persona_app
+from twin_pipelines.commands.retriever_cli import app as retriever_app
+from twin_pipelines.commands.sync_cli import app as sync_app
 from twin_pipelines.settings import TwinError, load_settings
 
 app = typer.Typer(
@@ -22,17 +28,17 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-bench_app = typer.Typer(help="Measure, beside a baseline in the same run.", no_args_is_help=True)
 app.add_typer(bench_app, name="bench")
 dataset_app = typer.Typer(help="What the twin is taught.", no_args_is_help=True)
 app.add_typer(dataset_app, name="dataset")
+app.add_typer(follow_app)
 app.add_typer(memory_app, name="memory")
-persona_app = typer.Typer(help="Who the twin is told it is.", no_args_is_help=True)
 app.add_typer(persona_app, name="persona")
+app.add_typer(retriever_app, name="retriever")
+app.add_typer(sync_app, name="sync")
 
 console = Console()
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for a machine.")]
-Day = Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"])]
 
 
 @app.command()
@@ -94,13 +100,33 @@ def import_files(
 
 
 @app.command()
-def refresh(first: Day = None, last: Day = None) -> None:
-    """Run the daily half for a range of days, as one run; default: the whole history."""
+def refresh(
+    since: Annotated[
+        datetime | None, typer.Option(formats=["%Y-%m-%d"], help="First day; default: the first.")
+    ] = None,
+    until: Annotated[
+        datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Last day; default: the last.")
+    ] = None,
+) -> None:
+    """Derive any range of days anew, as one run, then memories and persona."""
     from twin_pipelines.commands.importing import refresh_days
 
     refresh_days(
-        load_settings(), first.date() if first else None, last.date() if last else None, console
+        load_settings(), since.date() if since else None, until.date() if until else None, console
     )
+
+
+@app.command()
+def alerts(
+    test: Annotated[
+        bool, typer.Option("--test", help="Send a message by every channel that is set up.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """What the owner should look at, and whether it can be told outside."""
+    from twin_pipelines.commands.alerts import alerts as run
+
+    run(load_settings(), console, test=test, as_json=as_json)
 
 
 @app.command()
@@ -112,7 +138,8 @@ def train(
     """Dataset, adapter, evaluation, gate and, if it passes, promotion."""
     from twin_pipelines.commands.runs import open_twin, training_plan
     from twin_pipelines.commands.runs import train as run
-    from twin_pipelines.commands.status import collect, scoreboard
+    from twin_pipelines.commands.scoreboard import scoreboard
+    from twin_pipelines.commands.status import collect
 
     settings = load_settings()
     if plan:
@@ -142,7 +169,8 @@ def export(
 @app.command()
 def status(as_json: Json = False) -> None:
     """Where the twin stands: messages, pairs, champion, figures, checks, rejected rows."""
-    from twin_pipelines.commands.status import collect, scoreboard
+    from twin_pipelines.commands.scoreboard import scoreboard
+    from twin_pipelines.commands.status import collect
     from twin_pipelines.foundation.instance import open_instance
 
     settings = load_settings()
@@ -175,13 +203,21 @@ def search(as_json: Json = False) -> None:
 @app.command()
 def report(
     output: Annotated[Path | None, typer.Option(help="Where to write the page.")] = None,
+    confirm: Annotated[
+        bool,
+        typer.Option("--confirm", help="First say what turns refer to: recall is measured on it."),
+    ] = False,
 ) -> None:
     """Write one self-contained HTML page that tells what went in and what came out."""
+    from twin_pipelines.commands.confirm import confirm as ask_owner
     from twin_pipelines.commands.report import write_report
     from twin_pipelines.foundation.instance import open_instance
 
     settings = load_settings()
     with open_instance(settings) as (instance, databases):
+        if confirm:
+            judged = ask_owner(settings, databases.twin, console, typer.prompt)
+            console.print(f"{judged} kept; the job remember measures recall on them.")
         path = write_report(settings, instance, databases, output)
     console.print(f"Wrote {path}", soft_wrap=True)
 
@@ -194,16 +230,21 @@ def promote(
     force: Annotated[
         bool, typer.Option("--force", help="Although the gate refused it; leaves a signed note.")
     ] = False,
-    by: Annotated[str, typer.Option(help="With --force: who.")] = "",
-    reason: Annotated[str, typer.Option(help="With --force: why.")] = "",
+    allow_erased: Annotated[
+        bool,
+        typer.Option("--allow-erased", help="Although it learnt what was erased; signed likewise."),
+    ] = False,
+    by: Annotated[str, typer.Option(help="With --force or --allow-erased: who.")] = "",
+    reason: Annotated[str, typer.Option(help="With --force or --allow-erased: why.")] = "",
 ) -> None:
     """Let a registered challenger serve."""
     from twin_pipelines.commands.promote import promote_release
     from twin_pipelines.foundation.database import open_databases
 
     settings = load_settings()
+    wishes = {"force": force, "allow_erased": allow_erased}
     with open_databases(settings) as databases:
-        promote_release(settings, databases, console, release, force=force, by=by, reason=reason)
+        promote_release(settings, databases, console, release, **wishes, by=by, reason=reason)
 
 
 @app.command(name="reindex")
@@ -244,14 +285,6 @@ def serve(
     from twin_pipelines.commands.serve import serve as run
 
     run(load_settings(), port, console)
-
-
-@app.command()
-def follow() -> None:
-    """Follow the sources that ask for capture: what changes there is findable within seconds."""
-    from twin_pipelines.commands.follow import follow as run
-
-    run(load_settings(), console)
 
 
 @app.command()
@@ -337,188 +370,7 @@ def base_replies(
     console.print(f"Wrote {path}; materialise preference_pairs to use it.", soft_wrap=True)
 
 
-@persona_app.command(name="show")
-def persona_show(as_json: Json = False) -> None:
-    """Print the persona page in use: facts, style rules, words never said."""
-    from twin_pipelines.commands.persona import show, shown
-
-    found = shown(load_settings())
-    if as_json:
-        typer.echo(json.dumps(found, indent=2, ensure_ascii=False, default=str))
-    else:
-        show(found, console)
-
-
-@persona_app.command(name="edit")
-def persona_edit(
-    file: Annotated[
-        Path | None, typer.Option(help="The page as it shall be, instead of opening $EDITOR.")
-    ] = None,
-) -> None:
-    """Change the persona page; what you change stays when it is made anew."""
-    from twin_pipelines.commands.persona import edit
-
-    edit(load_settings(), file, console)
-
-
-@bench_app.command()
-def ingest(
-    messages: Annotated[int, typer.Option(min=1_000, help="How many to make up.")] = 200_000,
-    as_json: Json = False,
-) -> None:
-    """Import and clean, and embed, made-up messages; beside a row-at-a-time baseline."""
-    from twin_pipelines.commands.bench import ingest as run
-
-    result = run(messages)
-    if as_json:
-        typer.echo(json.dumps(result, indent=2))
-    else:
-        for name, value in result.items():
-            console.print(f"{name:<28} {value}")
-
-
-@bench_app.command()
-def cdc(
-    minutes: Annotated[float, typer.Option(min=0.1, help="How long to write.")] = 1.0,
-    kills: Annotated[int, typer.Option(min=0, help="Processes to kill meanwhile.")] = 0,
-    as_json: Json = False,
-) -> None:
-    """Follow a source that is written to, and compare both sides row by row at the end."""
-    from twin_pipelines.commands.bench_cdc import cdc as run
-
-    progress = Console(stderr=True)
-    result = run(minutes, kills, lambda words: progress.print(words, style="dim"))
-    if as_json:
-        typer.echo(json.dumps(result, indent=2))
-    else:
-        for name, value in result.items():
-            console.print(f"{name:<34} {value}")
-
-
-@bench_app.command()
-def training(
-    tokens: Annotated[int, typer.Option(min=500, help="How many each system reads.")] = 3_000,
-    as_json: Json = False,
-) -> None:
-    """Our training beside plain TRL, on the same pairs and base: tokens/s and loss."""
-    from twin_pipelines.commands.bench_training import training as run
-
-    with console.status("") as shown:
-        result = run(tokens, shown.update)
-    typer.echo(json.dumps(result, indent=2)) if as_json else console.print_json(data=result)
-
-
-@bench_app.command("memory")
-def bench_memory(
-    messages: Annotated[int, typer.Option(min=1_000, help="Messages of the history.")] = 100_000,
-    as_json: Json = False,
-) -> None:
-    """Extract and consolidate the memories of a history, then of one more day."""
-    from twin_pipelines.commands.bench_memory import memory as run
-
-    result = run(messages)
-    typer.echo(json.dumps(result, indent=2)) if as_json else console.print_json(data=result)
-
-
-@bench_app.command("recall")
-def bench_recall(
-    memories: Annotated[int, typer.Option(min=2_000, help="Turns and memories.")] = 100_000,
-    as_json: Json = False,
-) -> None:
-    """How quickly and completely a question finds what belongs to it; the whole path, warm."""
-    from twin_pipelines.commands.bench_recall import recall as run
-
-    with Console(stderr=True).status("") as shown:
-        result = run(memories, shown.update)
-    typer.echo(json.dumps(result, indent=2)) if as_json else console.print_json(data=result)
-
-
-@bench_app.command("serve")
-def bench_serve(
-    minutes: Annotated[float, typer.Option(min=0.05, help="How long the clients stream.")] = 10.0,
-    clients: Annotated[int, typer.Option(min=1, max=500, help="How many at once.")] = 100,
-    as_json: Json = False,
-) -> None:
-    """The HTTP API under load, on a tiny model: errors, first words, fairness, memory, overhead."""
-    from twin_pipelines.commands.bench_serve import serve as run
-
-    with Console(stderr=True).status("") as shown:
-        result = run(minutes, clients, shown.update)
-    typer.echo(json.dumps(result, indent=2)) if as_json else console.print_json(data=result)
-
-
-@bench_app.command()
-def locomo(
-    files: Annotated[list[Path], typer.Argument(help="Files in LoCoMo's own schema.")],
-    as_json: Json = False,
-) -> None:
-    """How much of a question's evidence is found, turn by turn; beside BM25 and meaning alone."""
-    from twin_pipelines.commands.bench_locomo import locomo as run
-    from twin_pipelines.commands.bench_locomo import table
-
-    result = run(files)
-    typer.echo(json.dumps(result, indent=2)) if as_json else console.print(table(result))
-
-
-@bench_app.command()
-def subjects(
-    ranks: Annotated[
-        str, typer.Option(help="Chitchat senders by rank, such as 2,3 or 2-5.")
-    ] = "2-5",
-    seeds: Annotated[int, typer.Option(min=1, help="Trainings of each person.")] = 3,
-    as_json: Json = False,
-) -> None:
-    """The whole recipe on several people and seeds: every figure of a twin. Takes hours."""
-    from twin_pipelines.commands.bench_subjects import subjects as run
-
-    result = run(load_settings(), _ranks(ranks), seeds)
-    typer.echo(json.dumps(result, indent=2)) if as_json else console.print_json(data=result)
-
-
-@bench_app.command()
-def style(
-    words: Annotated[int, typer.Option(min=100, help="How many a person is known by.")] = 500,
-    as_json: Json = False,
-) -> None:
-    """Whether people are known by their habits of writing, on chats never seen: ranks 1 to 10."""
-    from twin_pipelines.commands.bench_style import style as run
-
-    result = run(words)
-    typer.echo(json.dumps(result, indent=2)) if as_json else console.print_json(data=result)
-
-
-@bench_app.command()
-def curve(
-    steps: Annotated[str, typer.Option(help="Steps of each training, all pairs.")] = "30,60,120",
-    shares: Annotated[str, typer.Option(help="Shares of the pairs, most steps.")] = "0.25,0.5",
-    as_json: Json = False,
-) -> None:
-    """What more steps and more pairs bring, on the validation split; a training a point."""
-    from twin_pipelines.commands.bench_curve import curve as run
-
-    asked = [int(part) for part in steps.split(",")], [float(part) for part in shares.split(",")]
-    rows = []
-    for row in run(load_settings(), *asked):
-        rows.append(row)
-        if not as_json:
-            console.print("  ".join(f"{name} {value}" for name, value in row.items()))
-    if as_json:
-        typer.echo(json.dumps(rows, indent=2))
-
-
-def _ranks(text: str) -> list[int]:
-    """Ranks of a list or a span, as they are typed. Raises TwinError naming what is no rank."""
-    try:
-        first, *rest = (int(part) for part in text.split("-"))
-        found = list(range(first, rest[0] + 1)) if rest else [first]
-    except ValueError:
-        try:
-            found = [int(part) for part in text.split(",")]
-        except ValueError as error:
-            raise TwinError(f"--ranks {text} is no list like 2,3 nor a span like 2-5.") from error
-    if not found or min(found) < 1 or max(found) > 10:
-        raise TwinError(f"--ranks {text}: ranks go from 1 to 10.")
-    return found
+app.command()(forget)
 
 
 def main() -> None:

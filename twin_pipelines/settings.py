@@ -97,6 +97,31 @@ class Source(Section):
     columns: Columns = Columns()
 
 
+class SyncTable(Section):
+    """A table that both databases of a sync have, with the columns that decide who wrote last."""
+
+    table: str
+    updated_at: str = "updated_at"
+    origin: str = ""  # column that says where a row was written; empty: there is none
+
+
+class Sync(Section):
+    """Two databases of an application that are kept the same, see docs/sync.md."""
+
+    local: str = ""  # postgresql://user:password@host/database
+    remote: str = ""
+    local_from_remote: str = ""  # how the remote server reaches the local one; empty: as above
+    remote_from_local: str = ""
+    tables: tuple[SyncTable, ...] = ()
+
+    @model_validator(mode="after")
+    def _whole(self) -> Sync:
+        given = [bool(part) for part in (self.local, self.remote, self.tables)]
+        if any(given) and not all(given):
+            raise ValueError("a sync needs local, remote and tables")
+        return self
+
+
 class Cleaning(Section):
     session_pause_minutes: int = Field(default=60, ge=1)  # a longer silence begins a new session
     burst_seconds: int = Field(default=120, ge=0)  # one speaker's messages merged into one turn
@@ -270,6 +295,39 @@ class Automation(Section):
     drift_pairs: int = Field(default=150, ge=20)  # new ones below which drift is not judged
     drift_threshold: float = Field(default=0.02, gt=0, le=1)  # bits of divergence beyond chance
     refusals_before_alert: int = Field(default=3, ge=1)  # challengers refused in a row
+    drop_folder: Path | None = None  # each whole .jsonl or .csv file put there is imported once
+    drop_consent: str = ""  # who allowed it, and when; demanded for the folder
+    keep_runs_days: int = Field(default=90, ge=1)  # of runs whose results were made anew since
+
+    @model_validator(mode="after")
+    def _consents(self) -> Automation:
+        if self.drop_folder and not self.drop_consent.strip():
+            raise ValueError("drop_folder is set; say in drop_consent who allowed it, and when")
+        return self
+
+
+class Alerts(Section):
+    """Where alerts go besides `twin status`, and from when on there is one.
+
+    Keys come from the environment only: TWIN_ALERT_WEBHOOK is the address of the webhook,
+    TWIN_ALERT_SMTP_PASSWORD the password of `smtp_user`.
+    """
+
+    email_to: tuple[str, ...] = ()
+    email_from: str = ""
+    smtp_host: str = ""
+    smtp_port: int = Field(default=587, ge=1, le=65_535)
+    smtp_user: str = ""
+    smtp_security: Literal["starttls", "tls", "none"] = "starttls"
+    minutes_between: float = Field(default=5.0, ge=0)  # messages of a channel; more are joined
+    feed_minutes: float = Field(default=5.0, gt=0)  # a followed source was not read for so long
+    free_disk_gb: float = Field(default=2.0, ge=0)  # left for the state folder
+
+    @model_validator(mode="after")
+    def _can_be_sent(self) -> Alerts:
+        if self.email_to and not (self.smtp_host and self.email_from):
+            raise ValueError("email_to is set; name smtp_host and email_from too")
+        return self
 
 
 class Backend(Section):
@@ -348,6 +406,7 @@ class TwinSettings(BaseSettings):
     history: History = History()
     database: Database = Database()
     sources: tuple[Source, ...] = ()
+    sync: Sync = Sync()
     cleaning: Cleaning = Cleaning()
     embedding: Embedding = Embedding()
     pairs: Pairs = Pairs()
@@ -361,6 +420,7 @@ class TwinSettings(BaseSettings):
     memory: Memory = Memory()
     retrieval: Retrieval = Retrieval()
     automation: Automation = Automation()
+    alerts: Alerts = Alerts()
     serving: Serving = Serving()
     llm: Llm = Llm()
 
@@ -436,7 +496,7 @@ class TwinSettings(BaseSettings):
             span = json.loads(self.history_file.read_text())
             first = date.fromisoformat(span["first"])
             last = date.fromisoformat(span["last"])
-        if any(source.kind == "table" for source in self.sources):
+        if self.automation.drop_folder or any(source.kind == "table" for source in self.sources):
             last = None
         start = self.history.start or first or date.today() - timedelta(days=365)
         return start, last
@@ -470,6 +530,11 @@ def config_files() -> list[Path]:
 @lru_cache(maxsize=1)
 def load_settings() -> TwinSettings:
     """Read the settings once per process. Raises TwinError naming the file and the key."""
+    return read_settings()
+
+
+def read_settings() -> TwinSettings:
+    """The settings as they are written now. Raises TwinError naming the file and the key."""
     try:
         return TwinSettings()
     except ValidationError as error:

@@ -6,6 +6,8 @@ import dagster as dg
 
 from twin_pipelines.foundation.partitions import DAILY
 
+HEAVY = {"twin/heavy": "yes"}  # one such run at a time, see dagster.yaml
+
 daily_refresh = dg.define_asset_job(
     "daily_refresh",
     selection=dg.AssetSelection.assets(
@@ -25,6 +27,9 @@ remember = dg.define_asset_job(
         dg.AssetSelection.groups("persona", "memory", "retrieval")
         - dg.AssetSelection.assets("episodic_memories")
         | dg.AssetSelection.assets("core_memories")
+        | dg.AssetSelection.checks(
+            dg.AssetCheckKey(dg.AssetKey("promoted_model"), "champion_is_current")
+        )
     ),
     description="Persona and memories over the whole history; no training, so any night will do.",
 )
@@ -41,11 +46,20 @@ train_and_promote = dg.define_asset_job(
         "promoted_model",
         "core_memories",
     ),
+    tags=HEAVY,
     description="From dataset to promotion; what is unchanged is reused.",
 )
 
 export_model = dg.define_asset_job(
     "export_model",
     selection=dg.AssetSelection.assets("exported_model"),
+    tags=HEAVY,
     description="An adapter as files for other programs, each compared with the trained model.",
+)
+
+learn_retriever = dg.define_asset_job(
+    "learn_retriever",
+    selection=dg.AssetSelection.assets("learned_retriever"),
+    tags=HEAVY,
+    description="A retriever that learns the person; only when it is asked for.",
 )

@@ -10,29 +10,28 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from typing import TYPE_CHECKING
 
+import numpy as np
 import psycopg
 
 from twin_pipelines.automation import store
-from twin_pipelines.automation.following import Look, stretches
+from twin_pipelines.automation.following import stretches
 from twin_pipelines.embeddings.refresh import refresh
 from twin_pipelines.features.refresh import refresh_days
 from twin_pipelines.foundation.database import connect
 from twin_pipelines.retrieval.index.refresh import index_queued
 from twin_pipelines.settings import TwinError, TwinSettings
 from twin_pipelines.sources.capture import capture_store
-from twin_pipelines.sources.capture.capture_store import Busy
-from twin_pipelines.sources.capture.drain import drain, reading
-from twin_pipelines.sources.capture.feeds import Feed, feeds
+from twin_pipelines.sources.capture.looking import Look, Lookout
 
 if TYPE_CHECKING:
     from twin_pipelines.embeddings.encoder import Encoder
 
-RETRY_SECONDS = 5.0  # until a source that failed is tried again
+KEPT_VECTORS = 5_000  # of one derivation: 10 MB
 
 
 class Due:
@@ -64,13 +63,15 @@ class Landing:
 
     def __init__(self, settings: TwinSettings, url: str, due: Due) -> None:
         """Days that were touched before and are queued still are due at the first look."""
-        self._settings = settings
+        self._lookout = Lookout(settings)
         self._url = url
         self._due = due
-        self._feeds = feeds(settings)
-        self._readers: dict[str, psycopg.Connection] = {}
-        self._rest: dict[str, float] = {}
+        self._reached: dict[str, str] = {}
         self._own: psycopg.Connection | None = None
+
+    def go_by(self, settings: TwinSettings) -> None:
+        """Follow from now on what these settings follow."""
+        self._lookout.go_by(settings)
 
     def look(self) -> tuple[Look, ...]:
         """Bring over what every source holds now; one that fails is told and rests for a while.
@@ -79,20 +80,18 @@ class Landing:
         """
         try:
             own = self._connected()
-            looks = tuple(self._look(own, feed) for feed in self._feeds)
+            looks = self._lookout.look(own)
+            for one in looks:
+                self._note(own, one)
         except psycopg.OperationalError as error:
             self._hang_up()
             raise TwinError(f"The twin's database broke off: {_reason(error)}") from error
-        for one in looks:
-            self._due.add(one.drained.days if one.drained else ())
         return looks
 
     def close(self) -> None:
         """Leave every database."""
         self._hang_up()
-        for reader in self._readers.values():
-            reader.close()
-        self._readers.clear()
+        self._lookout.close()
 
     def _connected(self) -> psycopg.Connection:
         if self._own is None or self._own.closed:
@@ -105,38 +104,19 @@ class Landing:
             self._own.close()
             self._own = None
 
+    def _note(self, own: psycopg.Connection, seen: Look) -> None:
+        """The days of a look are due; those that another reader brought in between are, too."""
+        done = seen.drained
+        if seen.busy or (done and self._reached.get(seen.feed, done.begun) != done.begun):
+            self._note_queued(own)
+        if done:
+            self._due.add(done.days)
+            self._reached[seen.feed] = done.position
+
     def _note_queued(self, own: psycopg.Connection) -> None:
         own.rollback()
         self._due.add(capture_store.touched(own)["day"].to_list())
         own.rollback()
-
-    def _look(self, own: psycopg.Connection, feed: Feed) -> Look:
-        if time.monotonic() < self._rest.get(feed.name, 0.0):
-            return Look(feed.name, None, "it rests after a failure")
-        try:
-            reader = self._readers.get(feed.name)
-            if reader is None or reader.closed:
-                reader = self._readers[feed.name] = reading(feed, own)
-            return Look(feed.name, drain(own, reader, self._settings, feed))
-        except Busy as error:
-            self._note_queued(own)
-            return Look(feed.name, None, str(error))
-        except TwinError as error:
-            return self._failed(own, feed, str(error))
-        except psycopg.OperationalError as error:
-            if own.closed:
-                raise
-            return self._failed(own, feed, f"The source broke off: {_reason(error)}")
-
-    def _failed(self, own: psycopg.Connection, feed: Feed, words: str) -> Look:
-        self._rest[feed.name] = time.monotonic() + RETRY_SECONDS
-        reader = self._readers.pop(feed.name, None)
-        if reader is not None:
-            reader.close()
-        own.rollback()
-        capture_store.failed(own, feed, words)
-        own.commit()
-        return Look(feed.name, None, words)
 
 
 @dataclass
@@ -147,6 +127,27 @@ class Derived:
     embedded: int = 0
     indexed: int = 0
     seconds: float = 0.0
+
+
+class OneEncoding:
+    """An encoder that makes the vector of a text once for the search index and the turns."""
+
+    def __init__(self, encoder: Encoder) -> None:
+        self._encoder = encoder
+        self.model_id, self.dimensions = encoder.model_id, encoder.dimensions
+        self._made: dict[str, np.ndarray] = {}
+
+    def encode(
+        self, texts: Sequence[str], progress: Callable[[int], None] | None = None
+    ) -> np.ndarray:
+        """As the encoder does."""
+        new = [text for text in dict.fromkeys(texts) if text not in self._made]
+        if len(self._made) + len(new) > KEPT_VECTORS:
+            return self._encoder.encode(texts, progress)
+        if new:
+            self._made |= zip(new, self._encoder.encode(new, progress), strict=True)
+        shape = (len(texts), self.dimensions)
+        return np.array([self._made[text] for text in texts], dtype=np.float32).reshape(shape)
 
 
 class Deriving:
@@ -189,14 +190,17 @@ class Deriving:
         pause = self._settings.cleaning.session_pause_minutes
         after = store.days_run_into(own, sorted(days), pause)
         own.rollback()
-        for stretch in stretches({*days, *after}):
+        encoder = OneEncoding(self._encoder)
+        touched = stretches({*days, *after})
+        for stretch in touched:
             refreshed = refresh_days(own, self._settings, stretch)
             for row in refreshed.days.iter_rows(named=True):
                 made.turns[row["day"]] = row["turns"]
-            made.embedded += refresh(own, stretch, self._encoder, _silent).turns
-        indexed = index_queued(own, self._encoder)
+        indexed = index_queued(own, encoder)
         own.commit()
         made.indexed = indexed.turns + indexed.memories
+        for stretch in touched:
+            made.embedded += refresh(own, stretch, encoder, _silent).turns
         return made
 
 

@@ -10,18 +10,21 @@ import dagster as dg
 import psycopg
 
 from twin_pipelines.automation import store
+from twin_pipelines.automation.alerts import settle
 from twin_pipelines.automation.drift import Drift, drift
-from twin_pipelines.automation.following import Look, Work, look, work
+from twin_pipelines.automation.following import Work, work
 from twin_pipelines.automation.jobs import daily_refresh, remember, train_and_promote
 from twin_pipelines.automation.triggers import Facts, decide
+from twin_pipelines.automation.watching import drifted
 from twin_pipelines.foundation.days import DayRange
 from twin_pipelines.foundation.instance import RANGE_END, RANGE_START
 from twin_pipelines.foundation.resources import TwinResource
 from twin_pipelines.instruct import store as instruct
 from twin_pipelines.promotion import store as promotion
-from twin_pipelines.settings import Automation
+from twin_pipelines.settings import Automation, read_settings
 from twin_pipelines.sources.capture import capture_store
-from twin_pipelines.sources.capture.feeds import feeds
+from twin_pipelines.sources.capture.looking import Look, Lookout
+from twin_pipelines.training.staleness_store import changes_since
 from twin_pipelines.training.store import adapter
 
 FOLLOWED, ASKED, POSITIONS = "twin/followed", "twin/asked", "twin/positions"
@@ -37,7 +40,7 @@ UNFINISHED = [
 
 @dg.sensor(
     jobs=[daily_refresh, remember],
-    minimum_interval_seconds=30,
+    minimum_interval_seconds=10,
     default_status=dg.DefaultSensorStatus.RUNNING,
     description="Follows the source databases that ask for capture, and derives the days that were "
     "touched there: one run for a burst, of exactly those days.",
@@ -46,12 +49,12 @@ def follow_sources(
     context: dg.SensorEvaluationContext, twin: TwinResource
 ) -> dg.SensorResult | dg.SkipReason:
     """Bring over what the sources hold; ask for the days and tables of memories it touched."""
-    settings = twin.settings
-    if not feeds(settings):
-        return dg.SkipReason("No source is followed: set capture = true under one in twin.toml.")
-    with twin.connect() as connection:
-        looks = look(connection, settings)
+    settings = read_settings()
+    with twin.connect() as connection, Lookout(settings) as lookout:
+        looks = lookout.look(connection)
         waiting = work(connection, settings)
+    if not looks and not waiting.days and not waiting.tables:
+        return dg.SkipReason("No source is followed: set capture = true under one in twin.toml.")
     events = [_observed(one) for one in looks if one.drained and one.drained.transactions]
     words = "; ".join(one.words for one in looks)
     if not waiting.stretches and not waiting.tables:
@@ -168,6 +171,9 @@ def retrain_when_due(
     begun = _last_begun(context.instance)
     with twin.connect() as connection:
         facts = gather(connection, settings, running=_running(context.instance), begun=begun)
+        voice = drifted(facts.drift if facts else None, settings.drift_threshold)
+        settle(connection, "drift", voice)
+        connection.commit()
     if facts is None:
         return dg.SkipReason("No champion yet: run the job train_and_promote once.")
     asked = json.loads(context.cursor) if context.cursor else []
@@ -194,7 +200,7 @@ def gather(
         return None
     version = champion.dataset_version
     trained = adapter(connection, champion.adapter_id)
-    forgotten = store.forgotten_pairs(connection, version)
+    changes = changes_since(connection, version)
     since = trained.created_at if trained else champion.created_at
     known = [moment for moment in (store.last_training(connection), begun) if moment]
     return Facts(
@@ -202,8 +208,9 @@ def gather(
         dataset_version=version,
         new_pairs=instruct.new_pairs_since(connection, version),
         corrections=store.corrections_since(connection, since),
-        erased=forgotten.erased,
-        dropped=forgotten.dropped,
+        erased=changes.erased,
+        dropped=changes.dropped,
+        edited=changes.edited,
         drift=_drift(connection, settings, version),
         last_training=max(known, default=None),
         running=running,

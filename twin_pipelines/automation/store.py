@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import date, datetime
 
 import psycopg
@@ -11,14 +10,6 @@ import psycopg
 from twin_pipelines.automation.drift import Reply
 
 RECENT, LEARNT = 1_000, 2_000  # replies compared at most
-
-
-@dataclass(frozen=True)
-class Forgotten:
-    """Pairs of a dataset that no longer exist."""
-
-    erased: int  # the message itself is gone
-    dropped: int  # the message is there, but makes no pair any more
 
 
 def recent_replies(connection: psycopg.Connection, version: str) -> list[Reply]:
@@ -51,25 +42,6 @@ def learnt_replies(connection: psycopg.Connection, version: str) -> list[Reply]:
         (version, LEARNT),
     ).fetchall()
     return [Reply(*row) for row in rows]
-
-
-def forgotten_pairs(connection: psycopg.Connection, version: str) -> Forgotten:
-    """Pairs of the dataset whose reply was erased since, or makes no pair any more.
-
-    A pair has the identity of its reply's first raw message.
-    """
-    row = connection.execute(
-        """
-        select count(*) filter (where raw_messages.id is null),
-               count(*) filter (where raw_messages.id is not null and instruct_pairs.id is null)
-        from dataset_pairs
-        left join raw_messages on raw_messages.id = pair_id
-        left join instruct_pairs on instruct_pairs.id = pair_id
-        where version = %s and split in ('train', 'validation')
-        """,
-        (version,),
-    ).fetchone()
-    return Forgotten(*row) if row else Forgotten(0, 0)
 
 
 def corrections_since(connection: psycopg.Connection, since: datetime) -> int:

@@ -22,10 +22,11 @@ class Facts:
     new_pairs: int
     corrections: int
     erased: int  # pairs the champion learnt whose message is gone
-    dropped: int  # pairs it learnt that make no pair any more
+    dropped: int  # pairs it learnt that may not be learnt any more
     drift: Drift | None  # None: too few new pairs to tell
     last_training: datetime | None  # when the last one ended or was begun
     running: bool
+    edited: int = 0  # pairs it learnt that say something else now
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,7 @@ def _erasure(facts: Facts) -> Reason | None:
         return None
     words = f"{facts.erased} pairs the champion learnt were erased since"
     if facts.dropped:
-        words += f", {facts.dropped} more make no pair any more"
+        words += f", {facts.dropped} more are no longer usable"
     return Reason("erasure", f"erasure-{facts.release_id}-{facts.erased}", words, urgent=True)
 
 
@@ -130,7 +131,9 @@ def _situation(facts: Facts, settings: Automation) -> str:
         "nothing it learnt was erased",
     ]
     if facts.dropped:
-        told.append(f"{facts.dropped} pairs it learnt make no pair any more")
+        told.append(f"{facts.dropped} pairs it learnt are no longer usable")
+    if facts.edited:
+        told.append(f"{facts.edited} pairs it learnt were edited")
     if facts.drift is None:
         told.append(f"drift is judged from {settings.drift_pairs} new pairs on")
     else:

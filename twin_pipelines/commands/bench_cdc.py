@@ -31,9 +31,9 @@ from twin_pipelines.foundation.database import connect, open_databases
 from twin_pipelines.foundation.postmaster import find_postmaster
 from twin_pipelines.foundation.server import EmbeddedServer, open_server
 from twin_pipelines.settings import TwinError, TwinSettings
-from twin_pipelines.sources.capture import capture_store
 from twin_pipelines.sources.capture.drain import drain, reading
 from twin_pipelines.sources.capture.feeds import feeds
+from twin_pipelines.sources.capture.letters_store import waiting_letters
 
 BURST = 20_000  # rows written at once, for the throughput
 SETTLE_SECONDS = 120.0
@@ -100,7 +100,7 @@ def cdc(minutes: float, kills: int, tell: Tell) -> dict[str, Any]:
     TwinError when the follower does not come up.
     """
     dice = random.Random(7)
-    with _scene() as scene:
+    with opened_scene() as scene:
         figures = _throughput(scene, tell)
         scene.follow()
         with Writer(scene.source_url) as writer, Watcher(scene.twin_url, writer) as watcher:
@@ -124,7 +124,7 @@ def cdc(minutes: float, kills: int, tell: Tell) -> dict[str, Any]:
             _wait(scene, watcher, writer, SETTLE_SECONDS)
             figures |= writer.figures() | watcher.figures()
         scene.stop()
-        figures |= _compared(scene)
+        figures |= compared(scene)
     figures["minutes"] = minutes
     figures["kills"] = kills
     figures["follower_mb_beside_its_model"] = round((peak - resting) / 1e6)
@@ -133,7 +133,8 @@ def cdc(minutes: float, kills: int, tell: Tell) -> dict[str, Any]:
 
 
 @contextmanager
-def _scene() -> Iterator[Scene]:
+def opened_scene() -> Iterator[Scene]:
+    """Both servers, an empty table on one and an empty twin on the other."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="twin-cdc-")))
         folder.chmod(0o755)
@@ -199,16 +200,25 @@ def _throughput(scene: Scene, tell: Tell) -> dict[str, Any]:
 
 
 def _wait(scene: Scene, watcher: Watcher, writer: Writer, seconds: float) -> None:
-    """Write one message and wait until it, and all before it, can be retrieved."""
+    """Write one message and wait until it, and all before it, can be retrieved.
+
+    Raises TwinError when nothing more arrived for so long.
+    """
     writer.say_one()
+    missing = watcher.missing()
     end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if watcher.caught_up():
-            return
+    while missing and time.monotonic() < end:
         time.sleep(0.1)
+        left = watcher.missing()
+        if len(left) < len(missing):
+            end = time.monotonic() + seconds
+        missing = left
+    if not missing:
+        return
     said = (scene.settings.home / "follow.log").read_text().strip().splitlines()[-1:]
     raise TwinError(
-        f"`twin follow` did not bring everything over within {seconds:g} seconds; it said last: "
+        f"`twin follow` brought nothing more over for {seconds:g} seconds: of {len(missing):,} "
+        f"messages that cannot be retrieved {sum(missing.values()):,} landed; it said last: "
         f"{said[0] if said else 'nothing'}"
     )
 
@@ -222,7 +232,7 @@ def _memory(scene: Scene) -> int:
         return 0
 
 
-def _compared(scene: Scene) -> dict[str, Any]:
+def compared(scene: Scene) -> dict[str, Any]:
     """Rows that are on one side alone, or differ."""
     with connect(scene.twin_url) as own, psycopg.connect(scene.source_url) as source:
         there: dict[str, str] = dict(
@@ -233,7 +243,7 @@ def _compared(scene: Scene) -> dict[str, Any]:
         here = own.execute(
             "select source_message_id, text from raw_messages where source = 'companion'"
         ).fetchall()
-        waiting = capture_store.waiting_letters(own).height
+        waiting = waiting_letters(own).height
     arrived: dict[str, str] = dict(here)
     lost = sum(arrived.get(key) != text for key, text in there.items())
     more = len(here) - len(arrived) + sum(key not in there for key in arrived)

@@ -48,6 +48,7 @@ class Writer:
         self._guard = threading.Lock()
         self._thread = threading.Thread(target=self._work, daemon=True)
         self.committed: dict[str, float] = {}  # identity → when, of rows whose way is timed
+        self.deleted: set[str] = set()  # identities, from before their deletion is committed
         self._rows = {"insert": 0, "update": 0, "delete": 0}
         self._seconds = 0.0
 
@@ -85,6 +86,10 @@ class Writer:
         """One message, timed."""
         with self._guard:
             self._insert(1, timed=True)
+
+    def begin(self) -> None:
+        """A few messages of both speakers, not timed."""
+        self._insert(20, timed=False)
 
     def burst(self, rows: int) -> None:
         """So many messages in transactions of a thousand, not timed."""
@@ -138,6 +143,7 @@ class Writer:
                 )
                 self._rows["update"] += len(chosen)
             else:
+                self.deleted |= set(chosen)
                 connection.execute(
                     "delete from conversations where conversation_id = any(%s::uuid[])", [chosen]
                 )
@@ -173,7 +179,8 @@ class Writer:
 class Watcher:
     """Sees in the twin's database when timed messages landed and when they can be retrieved.
 
-    A timed message stands in a conversation of its own, so its turn has its identity.
+    A timed message stands in a conversation of its own, so its turn has its identity. One that is
+    deleted may never be seen here: it can go before it landed.
     """
 
     def __init__(self, url: str, writer: Writer) -> None:
@@ -203,15 +210,28 @@ class Watcher:
         """Something is being killed now: what is on its way is not timed."""
         self._disturbances.append(time.monotonic())
 
-    def caught_up(self) -> bool:
-        """Whether every message that was timed and not deleted since can be retrieved."""
-        return set(self._writer.committed) <= set(self._found)
+    def missing(self) -> dict[str, bool]:
+        """Messages that were timed, not deleted since, and cannot be retrieved; whether each of
+        them landed."""
+        due = set(self._writer.committed) - self._writer.deleted - set(self._found)
+        return {key: key in self._landed for key in due}
+
+    def start_anew(self) -> None:
+        """Forget the lags that were timed so far."""
+        self._timed = ([], [])
+
+    def worst(self) -> float:
+        """The longest time until a message could be retrieved, seconds."""
+        return round(max(self._timed[1], default=float("nan")), 3)
 
     def figures(self) -> dict[str, Any]:
         """Lags, seconds."""
         landed, found = percentiles(self._timed[0]), percentiles(self._timed[1])
         return {
             "timed": len(self._timed[1]),
+            "deleted_before_they_landed": len(
+                set(self._writer.committed) & self._writer.deleted - set(self._landed)
+            ),
             "landed_p50_s": landed[0],
             "landed_p95_s": landed[1],
             "retrievable_p50_s": found[0],
@@ -232,7 +252,11 @@ class Watcher:
             connection.close()
 
     def _look(self, connection: psycopg.Connection) -> None:
-        pending = [key for key in list(self._writer.committed) if key not in self._found]
+        pending = [
+            key
+            for key in list(self._writer.committed)
+            if key not in self._found and key not in self._writer.deleted
+        ]
         if not pending:
             return
         rows = connection.execute(
@@ -246,7 +270,6 @@ class Watcher:
             [pending],
         ).fetchall()
         now = time.monotonic()
-        gone = set(pending) - {key for key, landed, _ in rows if landed}
         for key, landed, found in rows:
             if landed and key not in self._landed:
                 self._landed[key] = now
@@ -254,8 +277,6 @@ class Watcher:
             if found:
                 self._found[key] = now
                 self._time(1, key, now)
-        for key in gone & set(self._landed):
-            self._found[key] = now  # deleted in the meantime
 
     def _time(self, which: int, key: str, now: float) -> None:
         committed = self._writer.committed[key]

@@ -25,7 +25,7 @@ class ClockedEngine(Engine):
 
     def __init__(self, batch_size: int, waiting: int) -> None:
         super().__init__(batch_size, waiting)
-        self.seconds: deque[float] = deque(maxlen=10_000)
+        self.seconds: deque[float] = deque(maxlen=1_000)
 
     def accept(self, *given: Any, **named: Any) -> Ticket:
         """As the engine does."""

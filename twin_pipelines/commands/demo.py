@@ -8,7 +8,8 @@ import tomli_w
 from rich.console import Console
 
 from twin_pipelines.commands import runs
-from twin_pipelines.commands.status import collect, scoreboard
+from twin_pipelines.commands.scoreboard import scoreboard
+from twin_pipelines.commands.status import collect
 from twin_pipelines.settings import TwinError, TwinSettings, load_settings
 
 MARK = "# Written by `twin demo`; edit or delete it as you like.\n"

@@ -9,10 +9,10 @@ from rich.console import Console
 from rich.table import Table
 
 from twin_pipelines.commands.runs import RunProgress, open_twin
-from twin_pipelines.evaluation.store import serving_adapter
 from twin_pipelines.foundation.database import connect
 from twin_pipelines.foundation.fingerprints import read_json
 from twin_pipelines.foundation.instance import run_job
+from twin_pipelines.promotion.store import champion
 from twin_pipelines.settings import TwinError, TwinSettings
 from twin_pipelines.training.export.config import KINDS, MANIFEST
 from twin_pipelines.training.export.manifest import COLUMNS, rows
@@ -36,7 +36,8 @@ def export(settings: TwinSettings, levels: Sequence[str], console: Console) -> P
         from twin_pipelines.definitions import defs
 
         with connect(databases.twin) as connection:
-            wanted = {"adapter_id": serving_adapter(connection) or "", "formats": formats}
+            serving = champion(connection)
+            wanted = {"adapter_id": serving.adapter_id if serving else "", "formats": formats}
         with RunProgress(console) as progress:
             job = defs.resolve_job_def(EXPORT_JOB)
             outcome = run_job(instance, job, ops={"exported_model": wanted}, on_event=progress)

@@ -16,15 +16,21 @@ import dagster as dg
 from rich.console import Console
 from sqlalchemy.exc import DBAPIError
 
-from twin_pipelines.commands.runs import open_twin
-from twin_pipelines.settings import TwinError, TwinSettings
+from twin_pipelines.foundation.database import connect, open_databases
+from twin_pipelines.foundation.instance import open_instance
+from twin_pipelines.settings import TwinError, TwinSettings, read_settings
+from twin_pipelines.sources.capture.drain import reading
 from twin_pipelines.sources.capture.feeds import feeds
+from twin_pipelines.sources.capture.looking import skewed
+from twin_pipelines.sources.capture.replay import Replayed, replay
+from twin_pipelines.sources.capture.retiring import asked_for, retire
 
 if TYPE_CHECKING:
-    from twin_pipelines.automation.following import Look
     from twin_pipelines.automation.live import Derived, Deriving, Due, Landing
+    from twin_pipelines.sources.capture.looking import Look
 
 PAUSE_SECONDS = 0.2  # between two looks
+REREAD_SECONDS = 5.0  # between two readings of twin.toml
 RETRY_SECONDS = 1.0  # while the twin's own database is away
 REPORT_SECONDS = 30.0  # between two reports to Dagster: one for each asset and day
 ASSETS = ("raw_conversations", "cleaned_messages", "message_embeddings")
@@ -55,6 +61,24 @@ class Unreported:
             return
 
 
+class Ended:
+    """Tells two threads that it is over, and which of them failed."""
+
+    def __init__(self) -> None:
+        self.stop = threading.Event()
+        self.failure: Exception | None = None
+
+    @contextmanager
+    def both(self) -> Iterator[None]:
+        """What fails inside is kept for `follow` to raise, and ends the other thread."""
+        try:
+            yield
+        except Exception as error:
+            self.failure = self.failure or error
+        finally:
+            self.stop.set()
+
+
 class Said:
     """Prints what was not said just now. Two threads speak."""
 
@@ -71,7 +95,7 @@ class Said:
 
 
 def follow(settings: TwinSettings, console: Console) -> None:
-    """Follow every source with `capture` until Ctrl-C or SIGTERM.
+    """Follow every source with `capture` until Ctrl-C or SIGTERM; changes of twin.toml count.
 
     A source that is down, and the twin's own database, are waited for. Raises TwinError when no
     source is to be followed.
@@ -81,35 +105,47 @@ def follow(settings: TwinSettings, console: Console) -> None:
             "No source is followed; write capture = true under a source of kind table in "
             "twin.toml, and see docs/following.md."
         )
-    with open_twin(settings) as (instance, databases), _stopping() as stop:
+    ended = Ended()
+    with open_instance(settings) as (instance, databases), _stopping(ended.stop):
         from twin_pipelines.automation.live import Deriving, Due, Landing
         from twin_pipelines.embeddings.encoder import load_encoder
 
         due, say = Due(), Said(console)
         landing = Landing(settings, databases.twin, due)
         deriving = Deriving(settings, databases.twin, load_encoder(settings))
-        lander = threading.Thread(target=_land, args=(landing, say, stop), daemon=True)
+        lander = threading.Thread(target=_land, args=(landing, settings, say, ended), daemon=True)
         lander.start()
         console.print("Following; Ctrl-C stops it.")
-        _derive(deriving, due, instance, say, stop)
+        with ended.both():
+            _derive(deriving, due, instance, say, ended.stop)
         lander.join()
         landing.close()
         deriving.close()
+    if ended.failure:
+        raise ended.failure
     console.print("Stopped.")
 
 
-def _land(landing: Landing, say: Said, stop: threading.Event) -> None:
+def _land(landing: Landing, settings: TwinSettings, say: Said, ended: Ended) -> None:
     """Look at the sources until it is over."""
-    while not stop.is_set():
-        try:
-            looks = landing.look()
-        except TwinError as error:
-            say(f"Waiting: {error}")
-            stop.wait(RETRY_SECONDS)
-            continue
-        for words in _landed(looks):
-            say(words)
-        stop.wait(PAUSE_SECONDS)
+    followed, read_at = feeds(settings), time.monotonic()
+    with ended.both():
+        while not ended.stop.is_set():
+            try:
+                if time.monotonic() - read_at > REREAD_SECONDS:
+                    read_at = time.monotonic()
+                    now = read_settings()
+                    if feeds(now) != followed:
+                        followed = feeds(now)
+                        landing.go_by(now)
+                looks = landing.look()
+            except TwinError as error:
+                say(f"Waiting: {error}")
+                ended.stop.wait(RETRY_SECONDS)
+                continue
+            for words in _landed(looks):
+                say(words)
+            ended.stop.wait(PAUSE_SECONDS)
 
 
 def _derive(
@@ -142,7 +178,10 @@ def _landed(looks: Sequence[Look]) -> Iterator[str]:
             rows = sum(kinds.total() for kinds in done.rows.values())
             taken = "taken over whole; " if done.taken_over else ""
             aside = f", {done.letters:,} set aside" if done.letters else ""
-            yield f"Landed: {taken}{rows:,} rows in {done.transactions:,} transactions{aside}."
+            skew = f"; {skewed(done.clock_ahead)}" if skewed(done.clock_ahead) else ""
+            yield (
+                f"Landed: {taken}{rows:,} rows in {done.transactions:,} transactions{aside}{skew}."
+            )
 
 
 def _derived(made: Derived) -> str:
@@ -152,16 +191,56 @@ def _derived(made: Derived) -> str:
 
 
 @contextmanager
-def _stopping() -> Iterator[threading.Event]:
-    """An event that is set once SIGINT or SIGTERM came."""
-    stop = threading.Event()
+def _stopping(stop: threading.Event) -> Iterator[None]:
+    """Set the event once SIGINT or SIGTERM came."""
 
     def heard(_number: int, _frame: FrameType | None) -> None:
         stop.set()
 
     before = {number: signal.signal(number, heard) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield stop
+        yield
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def stop_following(settings: TwinSettings, name: str, url: str, console: Console) -> None:
+    """Remove the slot and publication of a feed that twin.toml follows no longer.
+
+    `name` is the feed's, or that of a source on its database; `url` its address, where twin.toml
+    names none. Raises TwinError when that cannot be done.
+    """
+    with open_databases(settings) as databases, connect(databases.twin) as own:
+        words = retire(own, asked_for(own, settings, name, url))
+    console.print(words, soft_wrap=True, markup=False)
+
+
+def replay_letters(settings: TwinSettings, name: str | None) -> list[Replayed]:
+    """Try the rows that were set aside again, of one source or of all that are followed.
+
+    One account for each source that had any. Raises TwinError when no such source is followed, and
+    when a source cannot be read.
+    """
+    followed = feeds(settings)
+    sources = [source.name for feed in followed for source in feed.sources]
+    if name is not None and name not in sources:
+        raise TwinError(
+            f"No source {name} is followed (followed: {', '.join(sources) or 'none'}); see "
+            "docs/following.md."
+        )
+    with open_databases(settings) as databases, connect(databases.twin) as own:
+        accounts = []
+        for feed in followed:
+            if name is None or name in [source.name for source in feed.sources]:
+                with reading(feed, own) as reader:
+                    accounts += replay(own, reader, settings, feed, name)
+    return accounts
+
+
+def in_words(account: Replayed) -> str:
+    """What became of a source's rows, in one sentence."""
+    parts = [f"{account.taken:,} taken over", f"{account.gone:,} gone from the source"]
+    parts += [f"{account.waiting:,} still set aside"]
+    reasons = "; ".join(account.reasons)
+    return f"{account.source}: {', '.join(parts)}{f' ({reasons})' if reasons else ''}."

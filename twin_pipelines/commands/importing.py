@@ -9,6 +9,7 @@ from pathlib import Path
 import psycopg
 from rich.console import Console
 
+from twin_pipelines.automation.erasure.erasure_store import rows_kept_out
 from twin_pipelines.commands import runs
 from twin_pipelines.foundation.database import connect
 from twin_pipelines.foundation.instance import open_instance
@@ -33,6 +34,7 @@ def import_all(
     reports, unreadable = [], 0
     with open_instance(settings) as (instance, databases):
         with connect(databases.twin) as connection:
+            before = rows_kept_out(connection)
             for file in files:
                 try:
                     report = import_file(
@@ -50,6 +52,9 @@ def import_all(
                     continue
                 _print(report, file, console)
                 reports.append(report)
+            kept = rows_kept_out(connection) - before
+            if kept:
+                console.print(f"{kept:,} of these rows were erased before and stay out.")
             subject = None if land_only else _subject(connection, settings, console)
         days = [day for report in reports for day in (report.first_day, report.last_day) if day]
         if days and subject:
@@ -60,14 +65,18 @@ def import_all(
 def refresh_days(
     settings: TwinSettings, first: date | None, last: date | None, console: Console
 ) -> None:
-    """Run the daily half over these days; the ends default to those of the history."""
+    """Run the daily half over these days; the ends default to those of the history.
+
+    A range that reaches beyond the history is cut to it. Raises TwinError when nothing is left.
+    """
     with runs.open_twin(settings) as (instance, _):
         begin, end = settings.history_span()
-        first, last = first or begin, last or end or datetime.now(settings.zone).date()
-        if first < begin or first > last or (end and last > end):
+        newest = end or datetime.now(settings.zone).date()
+        first, last = max(first or begin, begin), min(last or newest, newest)
+        if first > last:
             raise TwinError(
-                f"There is no range {first} to {last} in a history from {begin} to "
-                f"{end or 'today'}; give --first and --last within it, or set [history] start."
+                f"The history goes from {begin} to {newest}, and no day of it is asked for; give "
+                "--since and --until within it, or set [history] start."
             )
         runs.refresh(instance, first, last, console)
 

@@ -71,7 +71,10 @@ def unpin(memory: Reference, as_json: Json = False) -> None:
 
 @app.command()
 def drop(memory: Reference, as_json: Json = False) -> None:
-    """Never recall a memory again, nor what says the same; `undo` takes that back."""
+    """Never recall a memory again, nor what says the same; `undo` takes that back.
+
+    The words stay in the history: `twin forget` erases them.
+    """
     from twin_pipelines.commands.memory_owner import dropped
 
     done = dropped(load_settings(), memory)

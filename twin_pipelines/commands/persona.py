@@ -16,6 +16,8 @@ from twin_pipelines.foundation.database import connect, open_databases
 from twin_pipelines.persona.identity import store as identity_store
 from twin_pipelines.persona.identity.compose import Identity, composed
 from twin_pipelines.persona.identity.page import GENERATED, edited_page, page_text
+from twin_pipelines.persona.never_says import NeverSay, tidy_phrase
+from twin_pipelines.persona.never_says_store import add_never_say, drop_never_say, never_says
 from twin_pipelines.settings import TwinError, TwinSettings
 from twin_pipelines.sources.store import subject
 
@@ -125,3 +127,31 @@ def _from_editor(text: str) -> str:
                 "hand the page over with --file."
             ) from error
         return _read(path)
+
+
+def listed_never(settings: TwinSettings) -> list[NeverSay]:
+    """Words the twin may never say, the oldest first."""
+    with open_databases(settings) as databases, connect(databases.twin) as connection:
+        return never_says(connection)
+
+
+def kept_never(settings: TwinSettings, phrase: str, reason: str) -> NeverSay:
+    """Let the twin never say a phrase. Raises TwinError for one that is none."""
+    with open_databases(settings) as databases, connect(databases.twin) as connection:
+        kept = add_never_say(connection, phrase, reason)
+        connection.commit()
+    return kept
+
+
+def dropped_never(settings: TwinSettings, phrase: str) -> None:
+    """Let the twin say a phrase again. Raises TwinError when it was not forbidden."""
+    wanted = tidy_phrase(phrase).casefold()
+    with open_databases(settings) as databases, connect(databases.twin) as connection:
+        found = [one for one in never_says(connection) if one.phrase.casefold() == wanted]
+        for one in found:
+            drop_never_say(connection, one.never_id)
+        connection.commit()
+    if not found:
+        raise TwinError(
+            f"The twin may say “{phrase}” already; `twin persona never` lists what it may not."
+        )

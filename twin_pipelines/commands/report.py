@@ -92,11 +92,17 @@ def _recall(metrics: dict[str, Any]) -> tuple[str, str, str]:
     told = (
         f"of {metrics['retrieval_questions']} turns asked about among the first 10; "
         f"{_figure(metrics['retrieval_evidence_in_context'])} in 2,000 tokens; "
-        f"p95 {took['p95']:.0f} ms"
+        f"p95 {took['p95']:.0f} ms{_confirmed(metrics)}"
         if found is not None
         else "not measured yet"
     )
     return "recall", _figure(found), told
+
+
+def _confirmed(metrics: dict[str, Any]) -> str:
+    asked = metrics["retrieval_confirmed"]
+    found = _figure(metrics["retrieval_confirmed_recall_at_10"])
+    return f"; {found} of {asked} that you confirmed" if asked else ""
 
 
 def _training(metrics: dict[str, Any], base_model: str) -> dict[str, str]:

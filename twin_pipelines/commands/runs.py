@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date
 from types import TracebackType
@@ -16,6 +16,7 @@ from rich.status import Status
 from rich.table import Table
 
 from twin_pipelines.foundation.database import Databases, connect
+from twin_pipelines.foundation.days import DayRange
 from twin_pipelines.foundation.instance import RunOutcome, open_instance, run_job
 from twin_pipelines.foundation.models import resolve_model
 from twin_pipelines.settings import TwinError, TwinSettings
@@ -105,10 +106,20 @@ def refresh(instance: dg.DagsterInstance, first: date, last: date, console: Cons
 
     Raises TwinError with what failed.
     """
-    console.print(f"[bold]By day[/bold], {first} to {last} as one run")
-    daily = _run(instance, DAILY_JOB, console, (first.isoformat(), last.isoformat()))
-    if not daily.success:
-        raise TwinError(f"The daily half failed: {'; '.join(daily.failures)}.")
+    derive(instance, [DayRange(first, last)], console)
+
+
+def derive(instance: dg.DagsterInstance, stretches: Sequence[DayRange], console: Console) -> None:
+    """Materialise the daily half for each stretch of days, as one run, then memories and persona.
+
+    Raises TwinError with what failed.
+    """
+    for days in stretches:
+        console.print(f"[bold]By day[/bold], {days.first} to {days.last} as one run")
+        bounds = (days.first.isoformat(), days.last.isoformat())
+        daily = _run(instance, DAILY_JOB, console, bounds)
+        if not daily.success:
+            raise TwinError(f"The daily half failed: {'; '.join(daily.failures)}.")
     console.print("[bold]Memory and persona[/bold]")
     remembered = _run(instance, MEMORY_JOB, console, None)
     if not remembered.success:

@@ -1,20 +1,19 @@
-"""`twin status`: where the twin stands, as one dictionary, and as a scoreboard for a terminal.
+"""`twin status`: where the twin stands, as one dictionary.
 
 A figure that was not measured is None, never a guess.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
 import dagster as dg
 import psycopg
-from rich.console import Group, RenderableType
-from rich.table import Table
-from rich.text import Text
 
-from twin_pipelines.commands.promote import standing, standing_lines
+from twin_pipelines.automation.alerts_store import undelivered
+from twin_pipelines.automation.drop_store import set_aside
+from twin_pipelines.automation.erasure.erasure_store import summary
+from twin_pipelines.commands.promote import standing
 from twin_pipelines.embeddings import store as embeddings
 from twin_pipelines.features import store as features
 from twin_pipelines.foundation.database import Databases, connect
@@ -28,10 +27,12 @@ from twin_pipelines.serving.blind import blind_report
 from twin_pipelines.settings import TwinSettings
 from twin_pipelines.sources import store as sources
 from twin_pipelines.sources.capture import capture_store as capture
+from twin_pipelines.sources.capture.letters_store import waiting_letters
+from twin_pipelines.sources.sync import store as syncs
+from twin_pipelines.training.staleness import stale_adapter
+from twin_pipelines.training.staleness_store import changes_since
 
 Status = dict[str, Any]
-
-_SHOWN_LETTERS = 5  # rows set aside that a terminal shows
 
 
 def collect(settings: TwinSettings, instance: dg.DagsterInstance, databases: Databases) -> Status:
@@ -42,6 +43,12 @@ def collect(settings: TwinSettings, instance: dg.DagsterInstance, databases: Dat
             **_remembered(connection),
             **_release(connection),
             **standing(connection, settings),
+            "untold": [
+                {"channel": name, "problem": problem, "waiting": waiting}
+                for name, problem, waiting in undelivered(connection)
+            ],
+            "drop_folder": {"set_aside": set_aside(connection)},
+            "erasures": summary(connection),
             "blind": blind_report(connection, settings.evaluation),
             "checks": checks(instance),
         }
@@ -62,7 +69,8 @@ def _data(connection: psycopg.Connection, settings: TwinSettings) -> Status:
         "sources": sources.source_rows(connection),
         "imports": sources.import_summary(connection),
         "feeds": capture.feed_summary(connection).to_dicts(),
-        "set_aside": capture.waiting_letters(connection).to_dicts(),
+        "set_aside": waiting_letters(connection).to_dicts(),
+        "syncs": syncs.summary(connection),
         "messages": {
             "raw": raw.messages,
             "first_day": raw.first_day,
@@ -90,6 +98,7 @@ def _data(connection: psycopg.Connection, settings: TwinSettings) -> Status:
             "train": dataset.train if dataset else None,
             "validation": dataset.validation if dataset else None,
             "test": dataset.test if dataset else None,
+            "stale": changes_since(connection, dataset.version).words or None if dataset else None,
         },
     }
 
@@ -120,6 +129,8 @@ def _release(connection: psycopg.Connection) -> Status:
             "version": champion.model_version if champion else None,
             "base_model": champion.base_model if champion else None,
             "promoted_at": champion.promoted_at if champion else None,
+            "stale": _stale(connection, champion) if champion else None,
+            "blocked": champion.blocked or None if champion else None,
         },
         "gate": {
             "passed": judged.verdict["passed"] if judged else None,
@@ -160,6 +171,10 @@ def _release(connection: psycopg.Connection) -> Status:
     }
 
 
+def _stale(connection: psycopg.Connection, champion: promotion.Release) -> str | None:
+    return stale_adapter(changes_since(connection, champion.dataset_version)) or None
+
+
 def _searched(connection: psycopg.Connection) -> Status:
     """How well and how fast the history is searched, as it was measured last."""
     found = latest_figures(connection)
@@ -171,6 +186,8 @@ def _searched(connection: psycopg.Connection) -> Status:
         else None,
         "retrieval_evidence_in_context": found.evidence if found else None,
         "retrieval_questions": found.questions if found else None,
+        "retrieval_confirmed": found.confirmed if found else None,
+        "retrieval_confirmed_recall_at_10": found.confirmed_recall if found else None,
         "memory_retrieval_ms": {
             "p50": found.p50_ms if found else None,
             "p95": found.p95_ms if found else None,
@@ -197,149 +214,9 @@ def checks(instance: dg.DagsterInstance) -> Status:
     return {"passed": passed, "failed": len(failing), "failing": failing}
 
 
-def scoreboard(status: Status) -> RenderableType:
-    """The status for people."""
-    table = Table(box=None, show_header=False, pad_edge=False)
-    table.add_column(style="bold")
-    table.add_column()
-    for name, value in _lines(status):
-        table.add_row(name, value)
-    gate = status["gate"]
-    parts: list[RenderableType] = [table]
-    if gate["passed"] is not None:
-        colour = "green" if gate["passed"] else "red"
-        parts.append(Text(f"Gate: {gate['words']}", style=colour))
-    parts += [Text(line, style="yellow") for line in standing_lines(status)]
-    parts += [
-        Text(f"Check {name} failed: {words or 'see the web UI'}", style="yellow")
-        for name, words in status["checks"]["failing"].items()
-    ]
-    return Group(*parts)
-
-
-def _lines(status: Status) -> Iterable[tuple[str, str]]:
-    messages, metrics = status["messages"], status["metrics"]
-    subject, dataset = status["subject"], status["dataset"]
-    yield "subject", f"{subject['name'] or '–'} ({subject['chosen_by'] or 'nobody chosen yet'})"
-    yield (
-        "messages",
-        f"{messages['raw']:,} raw, {messages['cleaned']:,} turns in {messages['sessions']:,} "
-        f"sessions, {_percent(messages['embedded_fraction'])} embedded",
-    )
-    if messages["dropped"]:
-        dropped = ", ".join(f"{rows:,} {why}" for why, rows in messages["dropped"].items())
-        yield "dropped", dropped
-    if messages["one_speaker_conversations"]:
-        count = messages["one_speaker_conversations"]
-        yield "monologues", f"{count:,} conversations have one speaker and give no pairs"
-    for feed in status["feeds"]:
-        state = feed["problem"] or f"{feed['touched_days']} days wait to be derived"
-        yield "followed", f"{feed['location']}: {feed['lag_bytes']:,} bytes behind; {state}"
-    for letter in status["set_aside"][:_SHOWN_LETTERS]:
-        yield "", f"set aside: {letter['source']} {letter['key'][:8]}: {letter['reason']}"
-    imports = status["imports"]
-    if imports["rejected"] or imports["repaired"]:
-        yield "import", f"{imports['rejected']:,} rows rejected, {imports['repaired']:,} repaired"
-        for problem in imports["problems"]:
-            yield "", f"{problem['rows']:,} {problem['action']}: {problem['reason']}"
-    yield "pairs", status["instruct_pairs"]["words"]
-    if dataset["version"]:
-        yield (
-            "dataset",
-            f"{dataset['version']}: {dataset['train']:,} train, {dataset['validation']:,} "
-            f"validation, {dataset['test']:,} test",
-        )
-    yield from _figure_lines(metrics)
-    if status["blind"]:
-        picked = status["blind"]["picked"]
-        shares = ", ".join(f"{who} {_figure(share['value'])}" for who, share in picked.items())
-        yield "blind test", f"picked as real of {status['blind']['n']}: {shares}"
-    champion = status["champion"]
-    if champion["version"]:
-        yield "champion", f"version {champion['version']} on {champion['base_model']}"
-    if status["memories"]:
-        recalled = status["memories"].get("active", {})
-        kinds = ", ".join(f"{count:,} {kind.replace('_', '-')}" for kind, count in recalled.items())
-        others = {one: sum(n.values()) for one, n in status["memories"].items() if one != "active"}
-        aside = "".join(f"; {count:,} {state}" for state, count in others.items())
-        yield "memories", f"{kinds or 'none active'}{aside}"
-    yield "core memories", str(status["core_memories"])
-    page = status["core_identity"]
-    if page["version"]:
-        edited = ", edited by you" if page["edited"] else ""
-        yield "persona page", f"version {page['version']}, {page['tokens']} tokens{edited}"
-    yield "checks", f"{status['checks']['passed']} passed, {status['checks']['failed']} failed"
-
-
-def _figure_lines(metrics: Status) -> Iterable[tuple[str, str]]:
-    perplexity = metrics["reply_perplexity"]
-    if perplexity["ratio"] is not None:
-        yield (
-            "perplexity",
-            f"{perplexity['base']:.1f} base → {perplexity['twin']:.1f} twin, ratio "
-            f"{perplexity['ratio']:.2f} {_interval(perplexity['ratio_ci95'])} on unseen replies",
-        )
-    if metrics["style_consistency"] is not None:
-        yield (
-            "style consistency",
-            f"{metrics['style_consistency']:.2f} {_interval(metrics['style_consistency_ci95'])}; "
-            f"base {_figure(metrics['style_consistency_base'])}, "
-            f"prompted base {_figure(metrics['style_consistency_prompted'])}",
-        )
-    if metrics["style_realism"] is not None:
-        yield (
-            "style realism",
-            f"{metrics['style_realism']:.2f} {_interval(metrics['style_realism_ci95'])}; a judge "
-            f"tells single replies apart with AUC {_figure(metrics['judge_auc_per_reply'])}",
-        )
-    if metrics["person_specific_gain"] is not None:
-        yield (
-            "person-specific gain",
-            f"{metrics['person_specific_gain']:.2f} nats a token "
-            f"{_interval(metrics['person_specific_gain_ci95'])} over another person's twin",
-        )
-    if metrics["personality_score"] is not None:
-        parts = ", ".join(
-            f"{part} {_figure(value)}" for part, value in metrics["personality_parts"].items()
-        )
-        yield (
-            "personality",
-            f"{metrics['personality_score']:.2f} {_interval(metrics['personality_score_ci95'])}: "
-            f"{parts}",
-        )
-    if metrics["retrieval_evidence_recall_at_10"] is not None:
-        took = metrics["memory_retrieval_ms"]
-        yield (
-            "recall",
-            f"{_percent(metrics['retrieval_evidence_recall_at_10'])} of "
-            f"{metrics['retrieval_questions']} turns asked about among the first 10 "
-            f"{_interval(metrics['retrieval_evidence_recall_at_10_ci95'])}, "
-            f"{_percent(metrics['retrieval_evidence_in_context'])} in 2,000 tokens; "
-            f"{took['p50']:.0f} ms, p95 {took['p95']:.0f} ms",
-        )
-    pick = metrics["pick_real_reply_hits1_of_20"]
-    if pick["twin"] is not None:
-        yield "picks the real reply", f"{pick['twin']:.2f} of 20; base {_figure(pick['base'])}"
-    if metrics["memorisation_rate"] is not None:
-        rate = _percent(metrics["memorisation_rate"])
-        yield "memorisation", f"{rate} of the replies share 8 tokens, beyond the human rate"
-
-
 def _dig(tree: Status, *keys: str) -> Any:
     for key in keys:
         if not isinstance(tree, dict):
             return None
         tree = tree.get(key)  # type: ignore[assignment]
     return tree
-
-
-def _interval(bounds: list[float] | None) -> str:
-    return f"[{bounds[0]:.2f}–{bounds[1]:.2f}]" if bounds else ""
-
-
-def _figure(value: float | None) -> str:
-    return "–" if value is None else f"{value:.2f}"
-
-
-def _percent(value: float | None) -> str:
-    return "–" if value is None else f"{value:.1%}"

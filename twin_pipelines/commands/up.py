@@ -144,10 +144,10 @@ def _running(
                 )
         yield processes
     finally:
-        _stop_trees(processes)
+        stop_trees(processes)
 
 
-def _stop_trees(processes: list[subprocess.Popen[bytes]]) -> None:
+def stop_trees(processes: list[subprocess.Popen[bytes]]) -> None:
     """End the processes and all they started: asked first, killed after a while."""
     tree: list[psutil.Process] = []
     for process in processes:

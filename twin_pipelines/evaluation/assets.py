@@ -35,7 +35,12 @@ from twin_pipelines.foundation.tracking import (
     log_metrics,
     log_params,
 )
-from twin_pipelines.instruct.store import DatasetVersion, dataset, message_ids
+from twin_pipelines.instruct.store import (
+    DatasetVersion,
+    dataset,
+    learnt_sessions,
+    message_ids,
+)
 from twin_pipelines.settings import TwinError, TwinSettings, as_plain
 from twin_pipelines.training import store as training
 from twin_pipelines.training.control import control_adapter_folder
@@ -250,6 +255,8 @@ def champion_sessions(
             "gone, so nobody can tell what it was trained on; roll back or promote another."
         )
     folder = settings.home / learnt_from.path
+    if not folder.is_dir():  # as after an erasure that reached it
+        return learnt_sessions(connection, learnt_from.version)
     rows = [row for split in LEARNT_SPLITS for row in read_split(folder, split)]
     return sorted({str(row["session_id"]) for row in rows})
 

@@ -69,8 +69,12 @@ def evaluation(connection: psycopg.Connection, evaluation_id: str) -> Evaluation
 
 
 def serving_adapter(connection: psycopg.Connection) -> str | None:
-    """Identity of the adapter that serves now; None while nothing was promoted."""
-    row = connection.execute("select adapter_id from releases where status = 'champion'").fetchone()
+    """Identity of the adapter that serves now; None while nothing was promoted, or what was learnt
+    what was erased since and may not answer."""
+    row = connection.execute(
+        "select adapter_id from releases where status = 'champion' "
+        "and adapter_id not in (select adapter_id from blocked_adapters)"
+    ).fetchone()
     return row[0] if row else None
 
 

@@ -1,7 +1,8 @@
 """What every room stands on, and which knows nothing of twins.
 
 Connections and migrations, the embedded PostgreSQL server, day partitions, model references,
-MLflow tracking, the bridge from Great Expectations to asset checks. Nothing here imports a room.
+MLflow tracking, alerts, the bridge from Great Expectations to asset checks. Nothing here imports a
+room.
 """
 
 import warnings

@@ -14,6 +14,7 @@ import dagster as dg
 import psutil
 
 from twin_pipelines.foundation.database import Databases, open_databases
+from twin_pipelines.foundation.leases import alone
 from twin_pipelines.settings import TwinSettings
 
 STORAGE = """
@@ -23,6 +24,7 @@ storage:
       env: TWIN_DAGSTER_URL
 """
 PROCESS = "twin/process"
+TRAINING_POOL = "training"  # as the assets name it; one slot, see dagster.yaml
 RANGE_START = "dagster/asset_partition_range_start"
 RANGE_END = "dagster/asset_partition_range_end"
 
@@ -54,6 +56,7 @@ def open_instance(settings: TwinSettings) -> Iterator[tuple[dg.DagsterInstance, 
         prepare_home(settings)
         os.environ.update(exports(settings, databases))
         with dg.DagsterInstance.get() as instance:
+            _make_pool(settings, instance)
             fail_orphans(instance)
             yield instance, databases
 
@@ -69,6 +72,14 @@ def fail_orphans(instance: dg.DagsterInstance) -> int:
         instance.report_run_failed(run, "The process that ran this was killed; run it again.")
     _free_pools(instance)
     return len(orphans)
+
+
+def _make_pool(settings: TwinSettings, instance: dg.DagsterInstance) -> None:
+    """Make the pool of trainings before its first use: two runs that make it at once both fail."""
+    storage = instance.event_log_storage
+    with alone(settings.dagster_home / "pool.lock"):
+        if TRAINING_POOL not in storage.get_concurrency_keys():
+            storage.initialize_concurrency_limit_to_default(TRAINING_POOL)
 
 
 def _free_pools(instance: dg.DagsterInstance) -> None:

@@ -14,12 +14,14 @@ from twin_pipelines.settings import TwinSettings, load_settings
 
 
 def daily_partitions(settings: TwinSettings) -> dg.DailyPartitionsDefinition:
-    """The days of the history, in its time zone; open-ended while a live source may add days."""
+    """The days of the history, in its time zone; while a live source may add days, up to the one
+    that has begun."""
     first, last = settings.history_span()
     return dg.DailyPartitionsDefinition(
         start_date=first.isoformat(),
         end_date=(last + timedelta(days=1)).isoformat() if last else None,
         timezone=settings.history.timezone,
+        end_offset=0 if last else 1,
     )
 
 

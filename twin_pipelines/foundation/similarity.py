@@ -51,7 +51,7 @@ _KEPT = _Kept()
 _APOSTROPHES = str.maketrans("", "", "'’`")
 
 
-@lru_cache(maxsize=20_000)
+@lru_cache(maxsize=4_000)
 def normal(text: str) -> str:
     """`normal_text` of one text, without the cost of a frame."""
     plain = unicodedata.normalize("NFKC", text)

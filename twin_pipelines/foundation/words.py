@@ -34,7 +34,7 @@ def words_of_all(texts: Sequence[str]) -> list[list[str]]:
     return [known[text] for text in texts]
 
 
-@lru_cache(maxsize=50_000)
+@lru_cache(maxsize=20_000)
 def _segment(run: str) -> tuple[str, ...]:
     return tuple(_segmenter()(run))
 

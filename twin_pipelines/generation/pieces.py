@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from itertools import product
 from typing import Any, Literal
 
-PIECES = 10_000  # of one tokenizer that are kept in mind
+PIECES = 4_000  # of one tokenizer that are kept in mind
 LONGEST = 2_000  # characters of one that is kept
 _ENDS = (
     *("a", "Z", "7", ".", ",", ":", "”", '"', "'", ")", "-", "’s", "n't", "é", "e\u0301", "…"),
@@ -52,7 +52,7 @@ def _known(tokenizer: Any, texts: Sequence[str]) -> list[Sequence[int]]:
     if unknown:
         read = tokenizer(unknown, add_special_tokens=False)["input_ids"]
         fresh: dict[str, Sequence[int]] = {
-            text: array("l", ids) for text, ids in zip(unknown, read, strict=True)
+            text: array("i", ids) for text, ids in zip(unknown, read, strict=True)
         }
         if len(known) + len(fresh) > PIECES:
             known.clear()

@@ -189,7 +189,7 @@ def _parts(memory: Remembered) -> list[Remembered]:
     return [replace(memory, text=text) for text in texts if text.strip().strip("…").strip()]
 
 
-@lru_cache(maxsize=10_000)
+@lru_cache(maxsize=4_000)
 def _reason_against(text: str) -> str | None:
     """What makes a text read like an instruction, as written or on one line; None: nothing."""
     flat = " ".join(text.split())

@@ -24,6 +24,7 @@ from twin_pipelines.instruct.outlook import pairs_outlook
 from twin_pipelines.instruct.pairs import build_pairs
 from twin_pipelines.instruct.preference_store import (
     corrections,
+    judged_answers,
     preference_counts,
     save_preferences,
 )
@@ -121,7 +122,7 @@ def instruct_dataset(context: dg.AssetExecutionContext, twin: TwinResource) -> d
             test_from=draft.test_from,
             path=frozen.path,
         )
-        store.save_dataset(connection, dataset, draft.pairs.select("id", "split"))
+        store.save_dataset(connection, dataset, draft.pairs)
         connection.commit()
     context.log.info(f"Dataset {frozen.version} {'written' if frozen.written else 'used again'}")
     return dg.MaterializeResult(
@@ -151,9 +152,10 @@ def instruct_dataset(context: dg.AssetExecutionContext, twin: TwinResource) -> d
 def preference_pairs(context: dg.AssetExecutionContext, twin: TwinResource) -> dg.MaterializeResult:
     """Replies to prefer and replies to turn down, for preference training (DPO).
 
-    Preferred is the real reply, or the owner's correction of an answer of the twin; turned down the
-    corrected answer, the base's, another person's nearest reply or a rewrite against the subject's
-    manner. Of the train split of the current dataset only; written beside it in TRL's format.
+    Preferred is the real reply, the owner's correction of an answer of the twin, or an answer they
+    liked; turned down the corrected answer, one they disliked, the base's, another person's nearest
+    reply or a rewrite against the subject's manner. Of the train split of the current dataset only;
+    written beside it in TRL's format.
     """
     with twin.connect() as connection:
         dataset = store.latest_dataset(connection)
@@ -167,6 +169,7 @@ def preference_pairs(context: dg.AssetExecutionContext, twin: TwinResource) -> d
             read_base_replies(folder),
             background_exchanges(STRANGERS, dataset.subject),
             dataset.settings["dataset"]["near_duplicate"],
+            judged=judged_answers(connection),
             never=phrases(connection),
         )
         path = write_preferences(folder, rows)

@@ -18,9 +18,12 @@ from twin_pipelines.foundation.resources import TwinResource
 from twin_pipelines.instruct import store
 from twin_pipelines.instruct.leaks import find_leaks, read_splits, text_leaks
 from twin_pipelines.instruct.outlook import pairs_outlook
-from twin_pipelines.instruct.preference_store import corrections, preference_counts
+from twin_pipelines.instruct.preference_store import (
+    corrections,
+    judged_answers,
+    preference_counts,
+)
 from twin_pipelines.instruct.preferences import (
-    CORRECTION,
     KINDS,
     PARTS,
     load_preferences,
@@ -185,20 +188,21 @@ def preferences_differ(twin: TwinResource) -> dg.AssetCheckResult:
 
 @dg.asset_check(asset="preference_pairs", blocking=True)
 def preferences_are_of_train(twin: TwinResource) -> dg.AssetCheckResult:
-    """Every row is an exchange of train, or a correction that repeats nothing of a later split."""
+    """Every row is an exchange of train, or the owner's and repeats nothing of a later split."""
     rows, folder, dataset = _preferences(twin)
     splits = read_splits(folder)
     with twin.connect() as connection:
-        corrected = {one.id for one in corrections(connection)}
+        told = [*corrections(connection), *judged_answers(connection)]
         recorded = sum(preference_counts(connection, dataset.version).values())
     train = {row["pair_id"]: row for row in splits["train"] if not row.get("rehearsal")}
     preferred = [{**row, "completion": row["chosen"]} for row in rows]
     foreign = [row for row in preferred if not _same_exchange(row, train.get(row["id"]))]
-    strangers = [row for row in foreign if row["kind"] != CORRECTION or row["id"] not in corrected]
+    by_owner = {one.id for one in told}
+    strangers = [row for row in foreign if row["id"] not in by_owner]
     found = text_leaks(foreign, splits, dataset.settings["dataset"]["near_duplicate"])
     problems = [leak.what for leak in found]
     if strangers:
-        problems.append(f"{len(strangers)} rows are neither of train nor a correction")
+        problems.append(f"{len(strangers)} rows are neither of train nor the owner's")
     if recorded != len(rows):
         problems.append(f"the file has {len(rows)} rows and the database {recorded}")
     return dg.AssetCheckResult(

@@ -3,8 +3,9 @@
 Preferred is what the subject really said, or what the owner put in place of an answer of the twin.
 Each real exchange of train gives at most one row: the base model's reply where one is known, else
 in turn another person's nearest reply and a rewrite against the subject's manner. The owner's
-corrections come first; one that repeats an exchange of validation or test is left out. Of every
-phrase the owner never wants to hear, some replies are turned down with the phrase added.
+corrections come first, then answers they disliked beside one they liked to the same message; one
+that repeats an exchange of validation or test is left out. Of every phrase the owner never wants to
+hear, some replies are turned down with the phrase added.
 """
 
 from __future__ import annotations
@@ -31,8 +32,9 @@ from twin_pipelines.sources.chitchat import Exchange
 FILE = "preferences.jsonl"
 BASE_REPLIES = "base_replies.jsonl"
 CORRECTION = "correction"
+THUMBS = "thumbs"
 NEVER = "never"
-KINDS = (CORRECTION, "base", "other_person", "style", NEVER)
+KINDS = (CORRECTION, THUMBS, "base", "other_person", "style", NEVER)
 ROWS_A_PHRASE = 8  # of the owner's never-says
 PARTS = ("prompt", "chosen", "rejected")
 Row = dict[str, Any]
@@ -58,18 +60,21 @@ def preference_rows(
     exchanges: Sequence[Exchange],
     near_duplicate: float,
     *,
+    judged: Sequence[Correction] = (),
     never: Sequence[str] = (),
 ) -> list[Row]:
     """The rows in TRL's conversational preference format, corrections first, then by time.
 
     `splits` are the rows of a dataset's files, `base_replies` maps a pair of train to what the
-    base answered, `never` are the owner's never-says: no reply that holds one is preferred. A row
-    has `prompt`, `chosen` and `rejected` (chat messages), its `kind`, and as `id` that of the pair
-    or correction behind it.
+    base answered, `judged` are answers of the twin the owner disliked, with one they liked, `never`
+    are the owner's never-says: no reply that holds one is preferred. A row has `prompt`, `chosen`
+    and `rejected` (chat messages), its `kind`, and as `id` that of the pair, the correction or the
+    two answers behind it.
     """
     rows = [
-        _row(CORRECTION, one.id, one.prompt, one.chosen, one.rejected)
-        for one in _clean(corrections, splits, near_duplicate)
+        _row(kind, one.id, one.prompt, one.chosen, one.rejected)
+        for kind, found in ((CORRECTION, corrections), (THUMBS, judged))
+        for one in _clean(found, splits, near_duplicate)
         if not says(one.chosen, never)
     ]
     train = [

@@ -165,7 +165,8 @@ def excluded_share(connection: psycopg.Connection, days: DayRange | None) -> pl.
 def save_dataset(
     connection: psycopg.Connection, dataset: DatasetVersion, pairs: pl.DataFrame
 ) -> None:
-    """Record a dataset and its pairs (`id`, `split`) as the current one, in one transaction.
+    """Record a dataset and its pairs (PAIR_SCHEMA and `split`) as the current one, in one
+    transaction, each with the messages it came from and what it said.
 
     A version that is known already is only made current again.
     """
@@ -187,10 +188,32 @@ def save_dataset(
             values,
         ).fetchone()
         if made and made[0]:
-            rows = pairs.select(
-                pl.lit(dataset.version).alias("version"), pl.col("id").alias("pair_id"), "split"
-            )
-            copy_frame(connection, "dataset_pairs", rows)
+            _save_pairs(connection, dataset.version, pairs)
+
+
+def _save_pairs(connection: psycopg.Connection, version: str, pairs: pl.DataFrame) -> None:
+    connection.execute(
+        "create temp table frozen_pairs (id uuid, split text, context jsonb, input text, "
+        "reply text, message_ids uuid[])"
+    )
+    columns = ("id", "split", "context", "input", "reply", "message_ids")
+    copy_frame(connection, "frozen_pairs", pairs.select(columns))
+    connection.execute(
+        "insert into dataset_pairs (version, pair_id, split, message_ids, content_hash) "
+        "select %s, id, split, message_ids, pair_hash(context, input, reply) from frozen_pairs",
+        (version,),
+    )
+    connection.execute("drop table frozen_pairs")
+
+
+def learnt_sessions(connection: psycopg.Connection, version: str) -> list[str]:
+    """Sessions of the pairs of train and validation that still exist."""
+    rows = connection.execute(
+        "select distinct session_id::text from instruct_pairs join dataset_pairs on pair_id = id "
+        "where version = %s and split in ('train', 'validation') order by 1",
+        (version,),
+    ).fetchall()
+    return [row[0] for row in rows]
 
 
 def latest_version(connection: psycopg.Connection) -> str | None:
@@ -264,3 +287,11 @@ def shared_account(connection: psycopg.Connection) -> bool | None:
         "order by tested_at desc limit 1"
     ).fetchone()
     return row[0] if row else None
+
+
+def reply_times(connection: psycopg.Connection, pair_ids: list[str]) -> dict[str, datetime]:
+    """When the reply of each of the pairs that still exist was sent."""
+    rows = connection.execute(
+        "select id::text, replied_at from instruct_pairs where id = any(%s::uuid[])", (pair_ids,)
+    ).fetchall()
+    return dict(rows)

@@ -13,7 +13,7 @@ from twin_pipelines.foundation.llm import open_endpoint
 from twin_pipelines.foundation.markdown import markdown_table
 from twin_pipelines.foundation.partitions import DAILY, WITH_EVE, day_range
 from twin_pipelines.foundation.resources import TwinResource
-from twin_pipelines.memory import ledger, store
+from twin_pipelines.memory import ledger, ledger_store, store
 from twin_pipelines.memory.consolidation import store as consolidation_store
 from twin_pipelines.memory.consolidation.candidates import core_candidates_of, main_partner
 from twin_pipelines.memory.consolidation.consolidate import consolidate
@@ -232,7 +232,7 @@ def dream_memories(context: dg.AssetExecutionContext, twin: TwinResource) -> dg.
             "reflections": reflected.moments,
             "new": reflected.made.height,
             "worded by the model": reflected.by_model,
-            "put away": reflected.put_away,
+            "removed, as what they were made of is gone": reflected.removed,
             "latest": dg.MetadataValue.md(markdown_table(rows, ("dreamt on", "kind", "dream"))),
             "came true": dg.MetadataValue.md(markdown_table(came_true.rows(), ("dream", "on"))),
         }
@@ -351,13 +351,15 @@ def archived_memories(
 
     Retention falls with the time since a memory was last said or recalled, the slower the more it
     matters. First it is measured what search would lose; where that is too much, nothing fades
-    until the owner has seen it (`twin memory forget --dry-run`) and says so. Nothing is deleted,
-    what is said again comes back, and every run can be undone.
+    until the owner has seen it (`twin memory forget --dry-run`) and says so. No memory is deleted,
+    what is said again comes back, and every run can be undone; but the journal lets go of memories
+    whose messages are gone.
     """
     encoder = load_encoder(twin.settings)
     with twin.connect() as connection:
         planned = plan(connection, encoder, twin.settings.memory)
         run = forget(connection, planned, asked_for=False)
+        groundless = ledger_store.remove_groundless(connection)
         connection.commit()
     if planned.costs_too_much:
         context.log.warning(
@@ -374,6 +376,7 @@ def archived_memories(
             "would go": planned.archived.height,
             "held back": planned.costs_too_much,
             "remembered again": run.counts["revived"],
+            "journal rows without their messages": groundless,
             "ledger run": run.run_id if run.changed_anything else "none: nothing changed",
             "known items asked for": effect.asked,
             **({} if effect.before is None else {"recall at 10 before": effect.before}),

@@ -235,6 +235,41 @@ def mark_undone(connection: psycopg.Connection, run_id: int, by: int) -> None:
     )
 
 
+def remove_groundless(connection: psycopg.Connection) -> int:
+    """Take out of the journal what is said no more; returns how many rows.
+
+    Rows of memories a message of which is gone, of those that were extracted and are not any more,
+    and of those made of a memory that is gone: none could be brought back. A sentence of the
+    owner's run that quoted one goes too.
+    """
+    row = connection.execute(
+        """
+        with going as materialized (
+            select run_id, place from memory_changes
+            cross join lateral (values (before), (after)) as state (row)
+            where exists (
+                    select from jsonb_array_elements_text(row -> 'message_ids') as said (id)
+                    where not exists (
+                        select from raw_messages where raw_messages.id = said.id::uuid))
+               or exists (
+                    select from jsonb_array_elements_text(row -> 'source_ids') as source (id)
+                    where not exists (select from memories where memory_id = source.id::uuid))
+               or row ->> 'type' = 'episodic' and row ->> 'origin' in ('extracted', 'llm')
+                  and not exists (select from memories
+                                  where memories.memory_id = memory_changes.memory_id)
+        ), reworded as (
+            update memory_runs set words = kind || ': a memory of what is said no more'
+            where kind in ('owner', 'undo') and run_id in (select run_id from going)
+        ), removed as (
+            delete from memory_changes where (run_id, place) in (select run_id, place from going)
+            returning 1
+        )
+        select count(*) from removed
+        """
+    ).fetchone()
+    return int(row[0]) if row else 0
+
+
 def store_hash(connection: psycopg.Connection) -> str:
     """One hash of every column of every memory: equal stores have equal hashes."""
     row = connection.execute(

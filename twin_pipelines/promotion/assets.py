@@ -25,7 +25,10 @@ from twin_pipelines.promotion.release import (
     watch_refusals,
 )
 from twin_pipelines.settings import TwinError, TwinSettings
+from twin_pipelines.training import blocks_store
 from twin_pipelines.training import store as training
+from twin_pipelines.training.staleness import stale_adapter
+from twin_pipelines.training.staleness_store import changes_since
 
 
 @dg.asset(
@@ -52,8 +55,9 @@ def registered_model(
             raise TwinError("Nothing was evaluated yet; materialise evaluated_model first.")
         present = store.champion(connection)
         other = present if present and present.adapter_id != adapter.adapter_id else None
-        reference = evaluation(connection, other.evaluation_id) if other else None
-        verdict = judge(measured.metrics, settings.gate, reference.metrics if reference else None)
+        rival = evaluation(connection, other.evaluation_id) if other and not other.blocked else None
+        blocked = blocks_store.blocked_adapters(connection).get(adapter.adapter_id, "")
+        verdict = judge(measured.metrics, settings.gate, rival.metrics if rival else None, blocked)
         figures = scorecard.headline(measured.metrics)
         parts = _parts(connection, settings, adapter)
         if present and other is None:
@@ -129,6 +133,7 @@ def promoted_model(
         with tracking.client() as client:
             sync_aliases(connection, client)
         count = store.core_memory_count(connection)
+        stale = promoted and stale_adapter(changes_since(connection, promoted.dataset_version))
     if promoted is None:
         raise TwinError("No release serves; materialise lora_adapter to make a new challenger.")
     changed = promoted.release_id == judged.release_id and judged.status == "challenger"
@@ -144,6 +149,8 @@ def promoted_model(
             "base_model": promoted.base_model,
             "promoted": changed,
             "promoted_at": str(promoted.promoted_at),
+            "stale": stale or "no",
+            "may not answer": promoted.blocked or "it may",
             "core_memories": count,
             "verdict": dg.MetadataValue.md(_conditions(promoted.verdict)),
         }

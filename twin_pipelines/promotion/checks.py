@@ -8,6 +8,7 @@ from typing import Any
 
 import dagster as dg
 
+from twin_pipelines.foundation import alerts_store
 from twin_pipelines.foundation.quality import table_checks
 from twin_pipelines.foundation.registry import alias_version, version_fault
 from twin_pipelines.foundation.resources import TwinResource
@@ -16,7 +17,10 @@ from twin_pipelines.promotion import notes_store, store
 from twin_pipelines.promotion.gate import CONDITIONS
 from twin_pipelines.promotion.parts import template_hash
 from twin_pipelines.promotion.release import REPLACEMENT_REFUSED
-from twin_pipelines.promotion.signature import note_faults
+from twin_pipelines.promotion.signature import allowance_faults, note_faults
+from twin_pipelines.training.blocks_store import allowances
+from twin_pipelines.training.staleness import stale_adapter
+from twin_pipelines.training.staleness_store import changes_since
 
 FEWEST_CONDITIONS = 5  # a release judged by an earlier gate has fewer than today's
 _UNJUDGED: dict[str, Any] = {
@@ -106,18 +110,50 @@ def champion_is_as_judged(twin: TwinResource) -> dg.AssetCheckResult:
 
 
 @dg.asset_check(asset="promoted_model")
+def champion_is_current(twin: TwinResource) -> dg.AssetCheckResult:
+    """What the champion learnt still stands in the history, and it may answer."""
+    with twin.connect() as connection:
+        present = store.champion(connection)
+        changes = changes_since(connection, present.dataset_version) if present else None
+    words = []
+    if present and changes:
+        words = [stale_adapter(changes), _told_blocked(present)]
+    return dg.AssetCheckResult(
+        passed=not any(words),
+        severity=dg.AssetCheckSeverity.WARN,
+        description=" ".join(part for part in words if part) or None,
+        metadata={
+            "pairs that changed": changes.learnt if changes else 0,
+            "may answer": not (present and present.blocked),
+        },
+    )
+
+
+def _told_blocked(present: store.Release) -> str:
+    if not present.blocked:
+        return ""
+    return (
+        f"Release {present.release_id} answers nobody: {present.blocked}; run `twin train`, or "
+        "`twin rollback`."
+    )
+
+
+@dg.asset_check(asset="promoted_model")
 def forced_promotions_are_signed(twin: TwinResource) -> dg.AssetCheckResult:
-    """Under every release that was forced stands a note, unchanged since it was signed."""
+    """Under every release that was forced, and every adapter that may answer although it learnt
+    what was erased, stands a note, unchanged since it was signed."""
     with twin.connect() as connection:
         notes = notes_store.notes(connection)
         unsigned = notes_store.forced_without_note(connection)
+        allowed = allowances(connection)
     faults = [f"release {number} was forced and no note stands under it" for number in unsigned]
     faults += [fault for fault in note_faults(twin.settings.home, notes) if fault]
+    faults += [fault for fault in allowance_faults(twin.settings.home, allowed) if fault]
     return dg.AssetCheckResult(
         passed=not faults,
         severity=dg.AssetCheckSeverity.ERROR,
         description="; ".join(faults) or None,
-        metadata={"notes": len(notes)},
+        metadata={"notes": len(notes) + len(allowed)},
     )
 
 
@@ -141,7 +177,7 @@ def versions_are_whole(twin: TwinResource, tracking: MlflowTracking) -> dg.Asset
 def champion_can_be_replaced(twin: TwinResource) -> dg.AssetCheckResult:
     """Challengers are not refused time after time: a twin that never learns anew needs a look."""
     with twin.connect() as connection:
-        alerts = notes_store.open_alerts(connection)
+        alerts = alerts_store.open_alerts(connection)
     words = [alert.words for alert in alerts if alert.kind == REPLACEMENT_REFUSED]
     return dg.AssetCheckResult(
         passed=not words,

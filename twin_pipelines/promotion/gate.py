@@ -22,6 +22,7 @@ CONDITIONS: Mapping[str, Callable[[Case], Sequence[Finding]]] = {
         merits.answers_the_context,
         merits.personality_holds,
         merits.grounded_answers_hold,
+        harms.nothing_erased,
         harms.no_leak,
         harms.memorisation_under_limit,
         harms.safety_holds,
@@ -31,13 +32,15 @@ CONDITIONS: Mapping[str, Callable[[Case], Sequence[Finding]]] = {
 }
 
 
-def judge(metrics: Metrics, gate: Gate, champion_metrics: Metrics | None = None) -> Verdict:
+def judge(
+    metrics: Metrics, gate: Gate, champion_metrics: Metrics | None = None, erased: str = ""
+) -> Verdict:
     """Judge an evaluation by every condition.
 
     `champion_metrics` are those the serving release of another adapter was promoted with; None
-    means that no other release serves.
+    means that no other release serves. `erased` says why the adapter is blocked; empty: it is not.
     """
-    case = Case(metrics, gate, champion_metrics)
+    case = Case(metrics, gate, champion_metrics, erased)
     return Verdict(
         tuple(Condition.of(name, condition(case)) for name, condition in CONDITIONS.items())
     )

@@ -17,16 +17,19 @@ import polars as pl
 import psycopg
 
 from twin_pipelines.evaluation.store import evaluation
+from twin_pipelines.foundation import alerts_store
 from twin_pipelines.foundation.registry import alias_version, clear_alias, set_alias
 from twin_pipelines.promotion import notes_store, store
-from twin_pipelines.promotion.signature import signed_note
+from twin_pipelines.promotion.signature import signed_allowance, signed_note
 from twin_pipelines.settings import Memory, TwinError
+from twin_pipelines.training import blocks_store
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 
 REPLACEMENT_REFUSED = "replacement_refused"
+NOTHING_ERASED = "nothing_erased"  # the condition of the gate that an allowance answers
 
 
 def admitted(candidates: pl.DataFrame, settings: Memory) -> pl.DataFrame:
@@ -44,7 +47,8 @@ def admitted(candidates: pl.DataFrame, settings: Memory) -> pl.DataFrame:
 
 @dataclass(frozen=True)
 class Force:
-    """Who insists that a challenger serves against the gate's word, and why; `key` signs it."""
+    """Who insists that a release serves against the gate's word, or although it learnt what was
+    erased, and why; `key` signs it."""
 
     by: str
     reason: str
@@ -56,20 +60,29 @@ def promote(
     release_id: int,
     core_memories: pl.DataFrame,
     force: Force | None = None,
+    allow: Force | None = None,
 ) -> store.Release:
     """Let a challenger serve with these core memories, and retire the champion: all or nothing.
 
     The champion stays as it is when it is promoted again. Raises TwinError when the release is
     unknown or is retired, and, without `force`, when the gate refused it or judged it against
-    another champion. With `force` such a release serves and leaves a signed note.
+    another champion. With `force` such a release serves and leaves a signed note. One that learnt
+    what was erased since is refused without `allow`, which signs for it and brings it back even
+    when it is retired.
     """
     with connection.transaction():
         store.lock_releases(connection)
         asked = store.release(connection, release_id)
         if asked is None:
             raise TwinError(f"There is no release {release_id}; see `twin status`.")
+        if asked.blocked:
+            if allow is None:
+                raise TwinError(_told_blocked(asked))
+            allow_erased(connection, asked.adapter_id, allow)
         if asked.status == "champion":
-            return asked
+            return store.champion(connection) or asked
+        if asked.status == "retired" and asked.blocked:
+            return rollback(connection, release_id)
         if asked.status == "retired":
             raise TwinError(
                 f"Release {release_id} is retired; `twin rollback --to {release_id}` brings it "
@@ -85,7 +98,7 @@ def promote(
         store.replace_core_memories(connection, release_id, core_memories)
         if objection and force:
             _sign(connection, asked, present, force)
-        notes_store.clear_alert(connection, REPLACEMENT_REFUSED)
+        alerts_store.clear_alert(connection, REPLACEMENT_REFUSED)
         store.notify_servers(connection, release_id)
     promoted = store.release(connection, release_id)
     assert promoted, "the release was just promoted"
@@ -106,16 +119,41 @@ def refresh_core_memories(connection: psycopg.Connection, core_memories: pl.Data
     return True
 
 
+def allow_erased(connection: psycopg.Connection, adapter_id: str, allow: Force) -> int:
+    """Sign that an adapter may answer although it learnt what was erased; how many blocks that was.
+
+    A later erasure that reaches it blocks it anew. Servers are told when the transaction commits.
+    """
+    erasures = blocks_store.erasures_blocking(connection, adapter_id)
+    signed = [
+        signed_allowance(
+            allow.key,
+            adapter_id=adapter_id,
+            erasure_id=erasure,
+            allowed_by=allow.by,
+            allowed_because=allow.reason,
+            allowed_at=datetime.now(UTC),
+        )
+        for erasure in erasures
+    ]
+    blocks_store.save_allowance(connection, signed)
+    return len(signed)
+
+
 def rollback_target(connection: psycopg.Connection, to: int | None = None) -> store.Release:
     """The release a rollback brings back: the one that served before, or the one named.
 
-    Raises TwinError when nothing served before, or the one named never served.
+    Raises TwinError when nothing served before, the one named never served, or it learnt what was
+    erased since.
     """
     present = store.champion(connection)
     if to is None:
         before = store.previous_champion(connection, present) if present else None
         if before is None:
-            raise TwinError("No earlier release has served, so there is nothing to go back to.")
+            raise TwinError(
+                "No earlier release has served that may answer still, so there is nothing to go "
+                "back to."
+            )
         return before
     named = store.release(connection, to)
     if named is None:
@@ -127,6 +165,8 @@ def rollback_target(connection: psycopg.Connection, to: int | None = None) -> st
             f"Release {to} has never served ({named.status}), so there is nothing to go back to; "
             f"`twin promote {to}` asks for it."
         )
+    if named.blocked:
+        raise TwinError(_told_blocked(named))
     return named
 
 
@@ -143,7 +183,7 @@ def rollback(connection: psycopg.Connection, to: int | None = None) -> store.Rel
         if present:
             store.retire(connection, present.release_id)
         store.make_champion(connection, target.release_id, first_time=False)
-        notes_store.clear_alert(connection, REPLACEMENT_REFUSED)
+        alerts_store.clear_alert(connection, REPLACEMENT_REFUSED)
         store.notify_servers(connection, target.release_id)
     restored = store.release(connection, target.release_id)
     assert restored, "the release was just restored"
@@ -157,7 +197,7 @@ def watch_refusals(connection: psycopg.Connection, limit: int) -> str | None:
         return None
     refused = store.refused_since(connection, present.in_force_since)
     if len(refused) < limit:
-        notes_store.clear_alert(connection, REPLACEMENT_REFUSED)
+        alerts_store.clear_alert(connection, REPLACEMENT_REFUSED)
         return None
     words = (
         f"{len(refused)} challengers in a row were refused since release {present.release_id} "
@@ -165,7 +205,7 @@ def watch_refusals(connection: psycopg.Connection, limit: int) -> str | None:
         "from new data; read their verdicts in the web UI and mend data or settings, or let one "
         "serve with `twin promote RELEASE --force`."
     )
-    notes_store.raise_alert(connection, REPLACEMENT_REFUSED, words, present.release_id)
+    alerts_store.raise_alert(connection, REPLACEMENT_REFUSED, words, present.release_id)
     return words
 
 
@@ -192,16 +232,28 @@ def _objection(
 ) -> str | None:
     """Why this release may not serve unless forced; None when it may."""
     number = asked.release_id
-    if asked.status == "refused":
+    if asked.status == "refused" and _refused_by(asked) != [NOTHING_ERASED]:
         return f"Release {number} is refused and cannot be promoted. {asked.verdict['words']}"
     judged = evaluation(connection, asked.evaluation_id)
     against = judged.champion_id if judged else None
-    if present and present.adapter_id not in (against, asked.adapter_id):
+    if present and not present.blocked and present.adapter_id not in (against, asked.adapter_id):
         return (
             f"Release {number} was never compared with release {present.release_id}, which serves "
             "now; run `twin train` to judge it anew."
         )
     return None
+
+
+def _refused_by(asked: store.Release) -> list[str]:
+    return [one["name"] for one in asked.verdict["conditions"] if not one["passed"]]
+
+
+def _told_blocked(asked: store.Release) -> str:
+    number = asked.release_id
+    return (
+        f"Release {number} may not serve: {asked.blocked}; `twin train` makes one without it, and "
+        f"`twin promote {number} --allow-erased --by NAME --reason TEXT` signs for this one."
+    )
 
 
 def _sign(

@@ -68,13 +68,16 @@ class Release:
     parts: ReleaseParts
     forced: bool  # it serves, or served, although the gate had refused it
     in_force_since: datetime | None
+    blocked: str = ""  # why its adapter may answer nobody, in half a sentence; empty: it may
 
 
 _PARTS = tuple(ReleaseParts.__dataclass_fields__)
 _COLUMNS = "release_id, releases.adapter_id, evaluation_id, model_version, status, verdict, "
 _COLUMNS += "releases.created_at, promoted_at, dataset_version, base_model, adapters.path, "
-_COLUMNS += f"jsonb_build_array({', '.join(_PARTS)}), forced, in_force_since"
-_FROM = f"select {_COLUMNS} from releases join adapters using (adapter_id)"
+_COLUMNS += f"jsonb_build_array({', '.join(_PARTS)}), forced, in_force_since, "
+_COLUMNS += "coalesce(blocked_adapters.reason, '')"
+_FROM = f"select {_COLUMNS} from releases join adapters using (adapter_id) "
+_FROM += "left join blocked_adapters using (adapter_id)"
 
 
 _RECORDED = ("adapter_id", "evaluation_id", "model_version", "status", "verdict", *_PARTS)
@@ -207,10 +210,11 @@ def retire(connection: psycopg.Connection, release_id: int) -> None:
 
 
 def previous_champion(connection: psycopg.Connection, present: Release) -> Release | None:
-    """The release that served before this one."""
+    """The release that served before this one; of those that learnt what was erased, none."""
     return _one(
         connection,
-        "where status = 'retired' and promoted_at < %s order by promoted_at desc limit 1",
+        "where status = 'retired' and promoted_at < %s and blocked_adapters.adapter_id is null "
+        "order by promoted_at desc limit 1",
         present.promoted_at,
     )
 

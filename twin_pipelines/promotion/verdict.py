@@ -107,11 +107,13 @@ class Case:
     """A challenger before the gate: its metrics, the limits, and whether a champion serves.
 
     `champion` holds the metrics another adapter's release was promoted with; None: there is none.
+    `erased` says why its adapter may answer nobody; empty where it may.
     """
 
     metrics: Metrics
     gate: Gate
     champion: Metrics | None = None
+    erased: str = ""
 
     @property
     def quick(self) -> bool:

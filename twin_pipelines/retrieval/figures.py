@@ -2,7 +2,9 @@
 
 A known item: a turn is drawn, a question is made of it as somebody who half remembers it would ask
 (`ranking.questions`), and the turn must come back. Drawing and making are the same for the same
-history, so that two figures differ by the search alone.
+history, so that two figures differ by the search alone. Beside them, what the owner confirmed: a
+turn that refers back is asked in its own words for the earlier one it means, among what was said
+before it.
 """
 
 from __future__ import annotations
@@ -25,7 +27,7 @@ from twin_pipelines.retrieval.index.index_store import state
 from twin_pipelines.retrieval.ranking.fit import of_like_meaning
 from twin_pipelines.retrieval.ranking.lexical import terms_of
 from twin_pipelines.retrieval.ranking.questions import made_questions
-from twin_pipelines.retrieval.records import Hit, Question
+from twin_pipelines.retrieval.records import Filters, Hit, Question
 from twin_pipelines.retrieval.telling import CountTokens, Told, days, fitting, quoted
 from twin_pipelines.settings import TwinSettings, as_plain
 
@@ -71,6 +73,7 @@ def measured(
         seconds.append(time.perf_counter() - began)
         place = next((at for at, hit in enumerate(hits) if answers(hit, item)), len(hits))
         places.append((place < FIRST, any(answers(hits[told], item) for told in fits)))
+    confirmed = _confirmed(connection, encoder, settings)
     now = state(connection)
     found, stood = np.array(places, dtype=float).reshape(-1, 2).sum(axis=0).tolist()
     low, high = wilson(found, len(items)) if items else (None, None)
@@ -90,6 +93,8 @@ def measured(
         p95_ms=times[1],
         p99_ms=times[2],
         words=_words(len(items), turns),
+        confirmed=len(confirmed),
+        confirmed_recall=sum(confirmed) / len(confirmed) if confirmed else None,
     )
 
 
@@ -128,6 +133,20 @@ def wilson(found: float, asked: int) -> tuple[float, float]:
     spread = CONFIDENCE * np.sqrt(share * (1 - share) / asked + squared / (4 * asked**2))
     low, high = (middle - spread, middle + spread)
     return float(low / (1 + squared / asked)), float(high / (1 + squared / asked))
+
+
+def _confirmed(
+    connection: psycopg.Connection, encoder: Encoder, settings: TwinSettings
+) -> list[bool]:
+    """Whether what each turn refers back to, by the owner's word, is among the first ten then."""
+    items = figures_store.confirmed_items(connection)
+    found = []
+    for item in items:
+        asked = Question(item.text, asked_on=item.sent_at.date())
+        filters = Filters(before=item.sent_at)
+        [hits] = find(connection, encoder, [asked], k=FIRST, filters=filters, settings=settings)
+        found.append(any(item.answering in hit.message_ids for hit in hits))
+    return found
 
 
 def _context(

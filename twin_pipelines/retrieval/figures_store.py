@@ -22,7 +22,8 @@ class RetrievalFigures:
 
     `recall_at_10` is the share of known-item questions whose turn was among the first ten,
     `evidence` the share whose turn stood in a context of 2,000 tokens; milliseconds are of the
-    whole path from text to context.
+    whole path from text to context. `confirmed_recall` is the same as `recall_at_10` of the
+    `confirmed` items that the owner judged, asked in their own words.
     """
 
     measured_at: datetime | None
@@ -39,6 +40,17 @@ class RetrievalFigures:
     p95_ms: float | None
     p99_ms: float | None
     words: str
+    confirmed: int = 0
+    confirmed_recall: float | None = None
+
+
+@dataclass(frozen=True)
+class Confirmed:
+    """A turn that refers back, and the raw message the owner says it means."""
+
+    text: str
+    sent_at: datetime
+    answering: str
 
 
 _COLUMNS = tuple(RetrievalFigures.__dataclass_fields__)
@@ -86,3 +98,33 @@ def latest_figures(connection: psycopg.Connection) -> RetrievalFigures | None:
         f"select {', '.join(_COLUMNS)} from retrieval_figures order by measured_at desc limit 1"
     ).fetchone()
     return RetrievalFigures(*row) if row else None
+
+
+def judged_references(connection: psycopg.Connection) -> set[str]:
+    """Raw messages of the turns that refer back which the owner has looked at."""
+    return {asking for (asking,) in connection.execute("select asking::text from known_items")}
+
+
+def judge_reference(connection: psycopg.Connection, asking: str, answering: str | None) -> None:
+    """Keep what the owner says a turn refers to; None: nothing of what was offered."""
+    connection.execute(
+        "insert into known_items (asking, answering) values (%s, %s) "
+        "on conflict (asking) do update "
+        "set (answering, judged_at) = row(excluded.answering, clock_timestamp())",
+        (asking, answering),
+    )
+
+
+def confirmed_items(connection: psycopg.Connection) -> list[Confirmed]:
+    """What the owner confirmed, where both turns still stand; the oldest first."""
+    rows = connection.execute(
+        """
+        select turn.text, turn.sent_at, known.answering::text
+        from known_items as known
+        join raw_messages as raw on raw.id = known.asking
+        join cleaned_messages as turn on turn.day = raw.day and turn.raw_ids @> array[raw.id]
+        where exists (select from raw_messages where raw_messages.id = known.answering)
+        order by turn.sent_at, turn.id
+        """
+    ).fetchall()
+    return [Confirmed(*row) for row in rows]

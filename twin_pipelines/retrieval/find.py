@@ -17,11 +17,14 @@ import numpy as np
 import psycopg
 
 from twin_pipelines.embeddings.encoder import Encoder
-from twin_pipelines.retrieval import store
+from twin_pipelines.embeddings.encoder import Vectors as Vector
+from twin_pipelines.retrieval import store, words_store
 from twin_pipelines.retrieval.boosts import boosts
 from twin_pipelines.retrieval.expansion import asked, fed_back
 from twin_pipelines.retrieval.index.entries import term_number
 from twin_pipelines.retrieval.index.refresh import ready
+from twin_pipelines.retrieval.learning import store as learning
+from twin_pipelines.retrieval.learning.retriever import STOCK, Retriever
 from twin_pipelines.retrieval.pool import days_of, signs_of
 from twin_pipelines.retrieval.ranking.features import NAMES
 from twin_pipelines.retrieval.ranking.fusion import ranked
@@ -29,6 +32,7 @@ from twin_pipelines.retrieval.ranking.lexical import Floats, terms_of
 from twin_pipelines.retrieval.reasons import reasons
 from twin_pipelines.retrieval.records import Filters, Hit, Kind, Question, SessionHit
 from twin_pipelines.retrieval.rerank import RERANKED, reranked
+from twin_pipelines.retrieval.spelling import respelled
 from twin_pipelines.retrieval.store import Pool, Told
 from twin_pipelines.settings import TwinSettings
 
@@ -54,6 +58,8 @@ class _Asked:
     k: int
     filters: Filters
     settings: TwinSettings
+    exact: bool
+    literal: bool
 
 
 @dataclass(frozen=True)
@@ -76,25 +82,31 @@ def find(
     filters: Filters = Filters(),  # noqa: B008
     settings: TwinSettings,
     exact: bool = False,
+    literal: bool = False,
+    retriever: Retriever | None = None,
 ) -> list[list[Hit]]:
     """For each question the k turns and memories that answer it best, the best first.
 
-    Only what `filters` let through and what was indexed is found, the same words once. Depends on
-    nothing but its arguments and the index's version, and on a language model where
-    `retrieval.expansion` is llm. Raises TwinError when the index was made by another embedding
-    model. Leaves a transaction open.
+    Only what `filters` let through and what was indexed is found, the same words once. A word that
+    no entry holds is taken for one that is spelled almost like it (`spelling`), unless the question
+    is taken as `literal`. Questions are looked up by the learned retriever in force, or by the one
+    given. Depends on nothing but its arguments and the index's version, and on a language model
+    where `retrieval.expansion` is llm. Raises TwinError when the index was made by another
+    embedding model. Leaves a transaction open.
     """
+    alike = _Asked("", Question(""), k, filters, settings, exact, literal)
     wanted = [
-        _Asked(asked(question, settings).replace("\0", ""), question, k, filters, settings)
+        replace(alike, text=asked(question, settings).replace("\0", ""), question=question)
         for question in questions
     ]
     if settings.retrieval.expansion == "feedback":
-        first = _answers(connection, encoder, [replace(one, k=FED_BACK) for one in wanted], exact)
+        short = [replace(one, k=FED_BACK) for one in wanted]
+        first = _answers(connection, encoder, short, retriever)
         wanted = [
             replace(one, text=fed_back(one.text, [hit.text for hit in hits]))
             for one, hits in zip(wanted, first, strict=True)
         ]
-    return _answers(connection, encoder, wanted, exact)
+    return _answers(connection, encoder, wanted, retriever)
 
 
 def find_sessions(
@@ -137,28 +149,72 @@ def by_session(hits: Sequence[Hit]) -> list[SessionHit]:
 
 
 def _answers(
-    connection: psycopg.Connection, encoder: Encoder, wanted: Sequence[_Asked], exact: bool
+    connection: psycopg.Connection,
+    encoder: Encoder,
+    wanted: Sequence[_Asked],
+    given: Retriever | None,
 ) -> list[list[Hit]]:
     """The hits of each question, its words as they are searched."""
     if not wanted:
         return []
+    looking = _Looking(connection, encoder, given)
     vectors = encoder.encode([one.text for one in wanted])
-    found = []
-    for one, vector in zip(wanted, vectors, strict=True):
-        pool = store.candidates(
-            connection,
-            model=encoder.model_id,
-            vector=vector,
+    return [
+        _told(connection, *looking.spelled(one, looking.pool(one, vector)))
+        for one, vector in zip(wanted, vectors, strict=True)
+    ]
+
+
+class _Looking:
+    """Gives the candidates of questions, by the retriever in force where none is given.
+
+    Which one that is comes with the candidates: only after a change they are asked for twice.
+    """
+
+    seen = STOCK  # in force when this process last looked
+
+    def __init__(
+        self, connection: psycopg.Connection, encoder: Encoder, given: Retriever | None
+    ) -> None:
+        self._connection = connection
+        self._encoder = encoder
+        self._given = given
+
+    def pool(self, one: _Asked, vector: Vector) -> Pool:
+        """The candidates of a question whose words have this vector (dimensions,)."""
+        retriever = self._given or _Looking.seen
+        pool = self._candidates(one, vector, retriever)
+        if pool.model != self._encoder.model_id:
+            ready(self._connection, self._encoder)
+        if self._given is None and pool.retriever != retriever.retriever_id:
+            _Looking.seen = learning.retriever(self._connection, pool.retriever)
+            pool = self._candidates(one, vector, _Looking.seen)
+        return pool
+
+    def spelled(self, one: _Asked, pool: Pool) -> tuple[_Asked, Pool]:
+        """The question with slips of the pen put right, and its candidates."""
+        if one.literal:
+            return one, pool
+        text = respelled(
+            one.text, pool.unknown, lambda words: words_store.spelled_like(self._connection, words)
+        )
+        if text == one.text:
+            return one, pool
+        right = replace(one, text=text)
+        return right, self.pool(right, self._encoder.encode([text])[0])
+
+    def _candidates(self, one: _Asked, vector: Vector, retriever: Retriever) -> Pool:
+        model = self._encoder.model_id
+        return store.candidates(
+            self._connection,
+            model=model,
+            vector=retriever.of(vector[None], model)[0],
             terms=[term_number(term) for term in dict.fromkeys(terms_of(one.text))],
             filters=one.filters,
             most=max(one.settings.retrieval.candidates, one.k),
             nearest=one.k,
-            exact=exact,
+            exact=one.exact,
         )
-        if pool.model != encoder.model_id:
-            ready(connection, encoder)
-        found.append(_told(connection, one, pool))
-    return found
 
 
 def _told(connection: psycopg.Connection, one: _Asked, pool: Pool) -> list[Hit]:

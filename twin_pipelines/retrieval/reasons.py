@@ -54,6 +54,6 @@ def _asked(question: str) -> tuple[tuple[str, frozenset[str]], ...]:
     return tuple((word, frozenset(terms_of(word))) for word in words)
 
 
-@lru_cache(maxsize=20_000)
+@lru_cache(maxsize=4_000)
 def _terms(text: str) -> frozenset[str]:
     return frozenset(terms_of(text))

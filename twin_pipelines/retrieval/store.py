@@ -22,10 +22,10 @@ from twin_pipelines.retrieval.index.entries import DIMENSIONS
 from twin_pipelines.retrieval.records import Filters
 
 MOST_TERMS = 256  # of a question; the first ones count
-LOOKED_UP = 4_500  # entries that are looked up by words, all together
-BY_RARE = 3_500  # of them by the rarest words; pairs of common words share what is left
+LOOKED_UP = 3_500  # entries that are looked up by words, all together: the rarest words first
 PAIRS = 3
-BY_WORDS, BY_MEANING = 200, 110  # entries that are found by each, at least
+BY_WORDS, BY_MEANING = 200, 80  # entries that are found by each, at least
+LARGE, BY_MEANING_OF_LARGE = 300_000, 300  # of an index of so many entries, where HNSW finds less
 WIDEST = 1_000  # candidates HNSW can keep while it searches: as many as are to be found by meaning
 LOOKED_THROUGH = 20_000  # vectors an indexed search looks at, at most, where few may be found
 
@@ -59,6 +59,8 @@ class Pool:
     """Candidates of a question (CANDIDATE, in order of time) and the turns beside them (NEIGHBOUR).
 
     `version` and `model` are the index's, `first` and `last` the days it spans (None: it is empty).
+    `retriever` is the id of the learned one in force, empty for none; `unknown` are the terms that
+    were asked and no entry holds.
     """
 
     candidates: npt.NDArray[Any]
@@ -68,11 +70,13 @@ class Pool:
     model: str
     first: date | None
     last: date | None
+    retriever: str = ""
+    unknown: tuple[int, ...] = ()
 
 
 _SETUP = """
 with setup as materialized (
-    select version, model, entries::float8 as n, ln(1 + (entries + 0.5) / 0.5) as rarest,
+    select version, model, retriever, entries::float8 as n, ln(1 + (entries + 0.5) / 0.5) as rarest,
            %(vector)s::halfvec({dimensions}) as vector
     from search_state
     where set_config('hnsw.ef_search', {width}, true) <> ''
@@ -117,25 +121,25 @@ rare as materialized (
 ),
 pairs as materialized (
     select array[a.term, b.term] as both from rare a join rare b on a.place < b.place
-    where b.together > {by_rare} and a.together > {by_rare}
+    where b.together > {looked_up} and a.together > {looked_up}
     order by a.around::float8 * b.around, a.place, b.place limit {pairs}
 ),
 by_words as materialized (
     select at, min(apart) as apart from (
         select e.ctid as at, {apart} as apart from search_entries e
-        where e.terms && (select array_agg(term) from rare where together <= {by_rare})
+        where e.terms && (select array_agg(term) from rare where together <= {looked_up})
           and {open}
         union all
         select found.at, found.apart from pairs cross join lateral (
             select e.ctid as at, {apart} as apart from search_entries e
             where e.terms @> pairs.both and {open}
             limit (select ({looked_up} - coalesce(max(together), 0)) / (select count(*) from pairs)
-                   from rare where together <= {by_rare})
+                   from rare where together <= {looked_up})
         ) as found
         union all
         select found.at, found.apart from (
             select term from rare
-            where place = 1 and together > {by_rare} and not exists (select from pairs)
+            where place = 1 and together > {looked_up} and not exists (select from pairs)
         ) as common cross join lateral (
             select e.ctid as at, {apart} as apart from search_entries e
             where e.terms @> array[common.term] and {open} limit {looked_up}
@@ -155,22 +159,25 @@ pool as (select e.ctid as at from search_entries e where {open}),
 """
 _SCORED = """
 scored as (
-    select e.entry_id, e.session_id, e.place, e.speaker, e.day, e.sent_at, e.words, e.asks,
-           e.answers, e.own_terms, e.terms, coalesce(m.importance, 0.5) as importance,
+    select e.entry_id, e.memory_id, e.session_id, e.place, e.speaker, e.day, e.sent_at, e.words,
+           e.asks, e.answers, e.own_terms, e.terms,
            -(e.own <#> (select own from query)) as own_words,
            -(e.around <#> (select around from query)) as around_words,
            -(e.own_vector <#> (select vector from setup)) as own_meaning,
            -(e.around_vector <#> (select vector from setup)) as around_meaning
     from pool join search_entries e on e.ctid = pool.at
-    left join memories m on m.memory_id = e.memory_id
-    where e.memory_id is null or ({standing})
     offset 0
 ),
 ranked as materialized (
-    select * from scored
-    order by own_words / (select own_most from query)
-             + around_words / (select around_most from query)
-             + own_meaning + around_meaning desc, entry_id
+    select best.*, coalesce(m.importance, 0.5) as importance
+    from (
+        select *, own_words / (select own_most from query)
+                  + around_words / (select around_most from query)
+                  + own_meaning + around_meaning as fits
+        from scored order by fits desc, entry_id
+    ) as best left join memories m using (memory_id)
+    where best.memory_id is null or ({standing})
+    order by best.fits desc, best.entry_id
     limit {most}
 ),
 beside as (
@@ -187,7 +194,9 @@ select version, model, (select min(day) from search_entries), (select max(day) f
        coalesce(record, ''), coalesce(speakers, '{{}}'),
        (select coalesce(string_agg(uuid_send(session_id) || int4send(place)
             || float4send(own_words::float4) || float4send(around_words::float4)
-            || float4send(own_meaning::float4), ''), '') from beside)
+            || float4send(own_meaning::float4), ''), '') from beside),
+       coalesce(retriever, ''),
+       (select coalesce(array_agg(term), '{{}}') from wanted where around = 0), n >= {large}
 from setup, (
     select string_agg(
                int8send(entry_id)
@@ -253,19 +262,28 @@ def candidates(
     from pgvector import HalfVector
 
     active = tuple(name for name in _CONDITIONS if getattr(filters, name))
-    limits = (most, max(nearest, BY_MEANING))
-    statement = _statement(model, len(vector), active, filters.dreams, limits=limits, exact=exact)
     given = {
         "vector": HalfVector(vector),
         "terms": list(terms)[:MOST_TERMS],
         "before": filters.before,
         "since": filters.since,
     } | {name: sorted(getattr(filters, name)) for name in _SETS if name in active}
-    with connection.cursor(binary=True) as cursor:
-        row = cursor.execute(statement, given, prepare=True).fetchone()
-    if row is None:
-        raise RuntimeError("the table search_state has lost its row")
-    version, found, first, last, records, speakers, beside = row
+
+    def asked(large: bool) -> tuple[Any, ...]:
+        limits = (most, max(nearest, BY_MEANING_OF_LARGE if large else BY_MEANING))
+        whole = _statement(model, len(vector), active, filters.dreams, limits=limits, exact=exact)
+        with connection.cursor(binary=True) as cursor:
+            row = cursor.execute(whole, given, prepare=True).fetchone()
+        if row is None:
+            raise RuntimeError("the table search_state has lost its row")
+        return row
+
+    expected = _Seen.large
+    *row, large = asked(expected)
+    if large != expected:
+        _Seen.large = large
+        *row, _ = asked(large)
+    version, found, first, last, records, speakers, beside, retriever, unknown = row
     return Pool(
         candidates=np.frombuffer(records, CANDIDATE),
         speakers=speakers,
@@ -274,7 +292,15 @@ def candidates(
         model=found,
         first=first,
         last=last,
+        retriever=retriever,
+        unknown=tuple(unknown),
     )
+
+
+class _Seen:
+    """Whether the index that this process searched last was LARGE: seldom, it is asked twice."""
+
+    large = False
 
 
 _SETS = ("kinds", "speakers", "types", "sources", "barred")
@@ -307,12 +333,12 @@ def _statement(
             dimensions=sql.Literal(dimensions),
             terms=sql.Literal(DIMENSIONS),
             looked_up=sql.Literal(LOOKED_UP),
-            by_rare=sql.Literal(BY_RARE),
             pairs=sql.Literal(PAIRS),
             most=sql.Literal(most),
             by_words=sql.Literal(max(BY_WORDS, most)),
             by_meaning=sql.Literal(nearest),
             width=sql.Literal(str(min(nearest, WIDEST))),
+            large=sql.Literal(LARGE),
             looked=sql.Literal(str(LOOKED_THROUGH)),
             order=sql.SQL(_ORDER),
             standing=sql.SQL(standing),

@@ -136,6 +136,7 @@ class Composer:
         `PassedOver` with `spoke` tells that what was said so far stays unfinished. Raises what the
         chain raises. What was heard of a chat is kept, whenever the user leaves.
         """
+        _note(answer, self._engine.withheld)
         if self._parts.guard:
             answer.watch = self._parts.guard.watch(answer.messages)
         try:

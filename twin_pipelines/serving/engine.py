@@ -13,12 +13,13 @@ import secrets
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Literal
 
+from twin_pipelines.foundation.heaps import give_back
 from twin_pipelines.generation.context import Context, Line
 from twin_pipelines.generation.local import generate_replies
 from twin_pipelines.generation.prompt import Message
@@ -34,6 +35,7 @@ DEAD = "Nobody answers any more; start the server anew."
 LOADING = "The release in force is being loaded."
 STOPPING = "The server is stopping; ask again later."
 STOP_SECONDS = 5.0  # for the token that is being written
+GIVE_BACK_SECONDS = 30.0  # at most, between two times that freed memory is given back
 
 
 class NotReady(TwinError):
@@ -101,6 +103,11 @@ class Request:
     ticket: Ticket
     recalled: Sequence[Remembered] = ()
 
+    @property
+    def adapter(self) -> str:
+        """The adapter that answers; empty for a voice that is no release."""
+        return self.voice.release.adapter_id
+
     def goes_with(self, first: Request) -> bool:
         """Whether both can be answered in one batch.
 
@@ -132,6 +139,9 @@ class Engine:
         self._left_over = False
         self._busy = False
         self._stirred = 0.0
+        self._answering = ""  # the adapter that is at work
+        self._withdrawn: dict[str, str] = {}
+        self._withheld = ""
         self._thread = threading.Thread(target=self._work, name="engine", daemon=True)
 
     @property
@@ -148,6 +158,11 @@ class Engine:
     def problem(self) -> str:
         """Why the release in force could not be taken up, in a sentence; empty when it was."""
         return self._problem
+
+    @property
+    def withheld(self) -> str:
+        """Why the release in force may not answer, in a sentence; empty where it may."""
+        return self._withheld
 
     @property
     def alive(self) -> bool:
@@ -192,6 +207,27 @@ class Engine:
             self._problem = ""
             self._changed.notify_all()
 
+    def withdraw(self, adapters: Mapping[str, str], in_force: str) -> None:
+        """Let nothing be answered by these adapters, each with the reason in a sentence.
+
+        They are all that may not answer: what was withdrawn before and is not named may again. The
+        voice that speaks falls silent when its adapter is one of them, and requests that wait for
+        one, or are being answered by it, fail with NotReady, so that somebody else answers them.
+        `in_force` is the adapter of the release in force, which `withheld` tells of.
+        """
+        with self._changed:
+            self._withdrawn = dict(adapters)
+            self._withheld = adapters.get(in_force, "")
+            waiting = [one for one in self._queue if one.adapter in adapters]
+            for request in waiting:
+                self._queue.remove(request)
+            silenced = self._voice and adapters.get(self._voice.release.adapter_id)
+            if silenced:
+                self._left_over, self._voice, self._problem = True, None, silenced
+            self._changed.notify_all()
+        for request in waiting:
+            _fail(request, NotReady(adapters[request.adapter]))
+
     def report_problem(self, words: str) -> None:
         """Say why the release in force is not taken up; the voice before it goes on answering."""
         self._problem = words
@@ -216,6 +252,8 @@ class Engine:
             speaking = voice or self._voice
             if speaking is None:
                 raise NotReady(self._problem or NO_RELEASE)
+            if withdrawn := self._withdrawn.get(speaking.release.adapter_id):
+                raise NotReady(withdrawn)
             if len(self._queue) >= self._most_waiting:
                 raise Crowded(f"{self._most_waiting} requests wait already; ask again later.")
             adapter = speaking.release.adapter_id or None
@@ -228,6 +266,7 @@ class Engine:
         return ticket
 
     def _work(self) -> None:
+        given_back = time.monotonic()
         while True:
             with self._changed:
                 while not (self._queue or self._stopping.is_set() or self._left_over):
@@ -236,15 +275,21 @@ class Engine:
                     return
                 batch = self._next_batch()
             if batch:
-                self._stir()
-                self._busy = True
+                self._stirred = time.monotonic()
+                self._busy, self._answering = True, batch[0].adapter
                 _answer(batch, self._stopping, self._stir)
                 self._busy = False
             batch = None  # it may be the last that holds an old voice
             self._forget_old_voices()
+            if time.monotonic() > given_back + GIVE_BACK_SECONDS:
+                give_back()
+                given_back = time.monotonic()
 
     def _stir(self) -> None:
+        """Called at every token. Raises NotReady when who writes it may not answer any more."""
         self._stirred = time.monotonic()
+        if withdrawn := self._withdrawn.get(self._answering):
+            raise NotReady(withdrawn)
 
     def _next_batch(self) -> list[Request] | None:
         while self._queue and self._queue[0].ticket.abandoned:

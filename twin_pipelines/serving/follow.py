@@ -14,11 +14,13 @@ from twin_pipelines.serving.backends.spares import Spares
 from twin_pipelines.serving.engine import Engine
 from twin_pipelines.serving.voice import load_voice
 from twin_pipelines.settings import TwinError, TwinSettings
+from twin_pipelines.training.blocks_store import blocked_adapters
 
 logger = logging.getLogger(__name__)
 
 LOOK_SECONDS = 2.0  # a notification may be lost with its connection
 RETRY_SECONDS = 30.0  # until a release that could not be loaded is tried again
+MAY_NOT_ANSWER = "Adapter {} may not answer: {}; `twin train` makes one without it."
 
 
 class Follower(threading.Thread):
@@ -75,9 +77,19 @@ class Follower(threading.Thread):
 
     def _look(self, connection: psycopg.Connection) -> None:
         found = release_in_force(connection)
-        if self._spares and self._spares.outdated(found):
-            self._spares.learn(connection, found)
+        blocked = {
+            adapter: MAY_NOT_ANSWER.format(adapter, reason)
+            for adapter, reason in blocked_adapters(connection).items()
+        }
+        self._engine.withdraw(blocked, found.adapter_id if found else "")
+        if self._spares:
+            self._spares.learn(connection, found, blocked)
         present = self._engine.voice
+        if self._engine.withheld:
+            if self._engine.withheld != self._engine.problem:
+                logger.warning("%s", self._engine.withheld)
+            self._engine.report_problem(self._engine.withheld)
+            return
         if found is None:
             self._engine.report_problem("")
             if present:

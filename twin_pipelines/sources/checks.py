@@ -1,7 +1,5 @@
 """What must be true of landed messages before anything is made of them."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from types import ModuleType
 from typing import Any
@@ -11,12 +9,16 @@ import polars as pl
 import psycopg
 
 from twin_pipelines.foundation.days import DayRange
+from twin_pipelines.foundation.partitions import DAILY, day_range
 from twin_pipelines.foundation.quality import table_checks
 from twin_pipelines.foundation.resources import TwinResource
 from twin_pipelines.settings import load_settings
 from twin_pipelines.sources import store, voice_trial
+from twin_pipelines.sources.capture.comparison import compare
+from twin_pipelines.sources.capture.feeds import feeds
 
 MOST_REJECTED = 0.05  # share of the rows read
+_SHOWN_ROWS = 5  # identities that are told
 
 
 def faults(connection: psycopg.Connection, days: DayRange | None) -> pl.DataFrame:
@@ -123,5 +125,40 @@ def one_voice(twin: TwinResource) -> dg.AssetCheckResult:
             "tested": outcome.passed is not None,
             "own unseen windows": outcome.own_windows,
             **{name: share for name, share in figures.items() if share is not None},
+        },
+    )
+
+
+@dg.asset_check(asset="raw_conversations", blocking=False, partitions_def=DAILY)
+def follows_its_source(
+    context: dg.AssetCheckExecutionContext, twin: TwinResource
+) -> dg.AssetCheckResult:
+    """What landed of a followed source is what stands there, row by row.
+
+    Left out are rows on their way, rows that are set aside, and rows that were erased here.
+    """
+    days = day_range(context)
+    with twin.connect() as connection:
+        found = [
+            one
+            for feed in feeds(twin.settings)
+            for one in compare(connection, twin.settings, feed, days)
+        ]
+    words = [
+        one.problem
+        or f"{len(one.differing):,} rows of {one.source} on {one.days:,} days are not the same "
+        f"here and there ({', '.join(one.differing[:_SHOWN_ROWS])}); drop the feed's slot "
+        "there, and the next look takes the tables over and mends them."
+        for one in found
+        if one.problem or one.differing
+    ]
+    return dg.AssetCheckResult(
+        passed=not words,
+        severity=dg.AssetCheckSeverity.WARN,
+        description=" ".join(words) or None,
+        metadata={
+            "sources followed": len(found),
+            "rows compared": sum(one.rows for one in found),
+            "rows that differ": sum(len(one.differing) for one in found),
         },
     )

@@ -14,12 +14,11 @@ from typing import TYPE_CHECKING
 import polars as pl
 import psycopg
 
-from twin_pipelines.settings import Source, TwinSettings
+from twin_pipelines.settings import Source, TwinError, TwinSettings
 from twin_pipelines.sources import chitchat, files, landing_store, origins, store, tables
-from twin_pipelines.sources.capture import source_store
-from twin_pipelines.sources.capture.capture_store import Busy
-from twin_pipelines.sources.capture.drain import drain, reading
+from twin_pipelines.sources.capture import capture_store
 from twin_pipelines.sources.capture.feeds import Feed, feeds
+from twin_pipelines.sources.capture.looking import Look, Lookout
 from twin_pipelines.sources.landing_store import Reading
 from twin_pipelines.sources.messages import Batch, Rules, as_loose, day_of, tidy
 from twin_pipelines.sources.subject import Subject, resolve_subject
@@ -142,8 +141,7 @@ def land_days(
             )
         elif source.kind == "table" and not source.capture:
             reports.append(_pull_table(desk, source, days))
-    for feed in feeds(settings):
-        reports += _follow(desk, feed)
+    reports += _follow(desk)
     subject = resolve_subject(connection, settings)
     connection.commit()
     reports += [
@@ -167,6 +165,8 @@ def open_history(connection: psycopg.Connection, settings: TwinSettings) -> None
         if source.kind == "chitchat":
             span = chitchat.span(rules.zone.key)
         elif source.kind == "table":
+            if source.capture and store.source_span(connection, source.name).first_day:
+                continue  # what is followed widens the span itself, and may be down just now
             with tables.opened(source, connection) as reader:
                 span = tables.days_of(reader, source, rules)
         elif source.path:
@@ -185,35 +185,49 @@ def _pull_table(desk: _Desk, source: Source, days: DayRange) -> ImportReport:
     return report
 
 
-def _follow(desk: _Desk, feed: Feed) -> list[ImportReport]:
-    """Bring over what a feed holds; nothing where another process is doing just that."""
-    try:
-        with reading(feed, desk.connection) as reader:
-            done = drain(desk.connection, reader, desk.settings, feed)
-            where = source_store.place(reader)
-    except Busy:
-        return []
-    brought = f"{done.transactions:,} transactions up to {done.position}"
-    notices = (f"taken over whole, then {brought}" if done.taken_over else brought,)
+def _follow(desk: _Desk) -> list[ImportReport]:
+    """Bring over what every feed holds; nothing where another process is doing just that.
+
+    A source that cannot be read is told in its report, and what landed of it before stands. Raises
+    TwinError when nothing ever did.
+    """
+    followed = {feed.name: feed for feed in feeds(desk.settings)}
+    with Lookout(desk.settings) as lookout:
+        looks = lookout.look(desk.connection)
     reports = []
-    for source in feed.sources:
-        changes = done.rows.get(source.table.rpartition(".")[2], Counter()).total()
-        read = done.messages.get(source.name, 0) + changes
-        report = ImportReport(
-            source.name,
-            f"table {source.table} in {where}",
-            read,
-            read - done.letters,
-            done.letters,
-            0,
-            min(done.days, default=None),
-            max(done.days, default=None),
-            {},
-            {},
-            notices,
-        )
-        reports.append(report)
+    for look in looks:
+        feed = followed.get(look.feed)
+        if feed is None or look.busy:
+            continue
+        if look.problem and capture_store.position(desk.connection, feed) is None:
+            raise TwinError(look.problem)
+        reports += [_followed(source, feed, look) for source in feed.sources]
+    desk.connection.commit()
     return reports
+
+
+def _followed(source: Source, feed: Feed, look: Look) -> ImportReport:
+    """What a look at a feed brought of one source."""
+    where = f"table {source.table} in {feed.location}"
+    done = look.drained
+    if done is None:
+        return ImportReport(source.name, where, 0, 0, 0, 0, None, None, {}, {}, (look.problem,))
+    brought = f"{done.transactions:,} transactions up to {done.position}"
+    changes = done.rows.get(source.table.rpartition(".")[2], Counter()).total()
+    read = done.messages.get(source.name, 0) + changes
+    return ImportReport(
+        source.name,
+        where,
+        read,
+        read - done.letters,
+        done.letters,
+        0,
+        min(done.days, default=None),
+        max(done.days, default=None),
+        {},
+        {},
+        (f"taken over whole, then {brought}" if done.taken_over else brought,),
+    )
 
 
 def _pull_chitchat(desk: _Desk, source: Source, days: DayRange, subject: Subject) -> ImportReport:

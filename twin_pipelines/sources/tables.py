@@ -16,6 +16,7 @@ from twin_pipelines.foundation.database import connect
 from twin_pipelines.settings import Columns, Source, TwinError
 from twin_pipelines.sources.identities import Identities
 from twin_pipelines.sources.messages import LOOSE_SCHEMA, Batch, Rules, day_of, tidy
+from twin_pipelines.sources.reconciliation_store import Compared
 from twin_pipelines.sources.times import MOMENT
 
 if TYPE_CHECKING:
@@ -56,23 +57,48 @@ def read_table(
     the columns cannot be meant.
     """
     types = column_types(connection, source)
-    columns = source.columns
-    sent_at = sql.Identifier(columns.sent_at)
-    kind = types[columns.sent_at]
-    window = _moment(columns.sent_at, kind) if kind in _NUMBERS else sent_at
-    query = sql.SQL(
-        "{} from {} where ({window} >= %(first)s and {window} < %(until)s) or {sent_at} is null"
-    ).format(_selected(source, types, rules), _table(source.table), window=window, sent_at=sent_at)
+    query = sql.SQL("{} or {} is null").format(
+        _days_query(source, types, rules), _window(source, types)
+    )
     identities = Identities(apart=False)
     line = 0
     try:
         with connection.cursor(name="twin_source") as cursor:
-            cursor.execute(query, _bounds(days, rules, kind))
+            cursor.execute(query, _bounds(days, rules, types[source.columns.sent_at]))
             while rows := cursor.fetchmany(ROWS_AT_ONCE):
                 yield identities.complete(_batch(rows, line, source, rules), rules)
                 line += len(rows)
     except psycopg.errors.InsufficientPrivilege as error:
         raise _unreadable(connection, source) from error
+
+
+def compared(
+    connection: psycopg.Connection, source: Source, days: DayRange, rules: Rules
+) -> Compared:
+    """The table's messages of the days as `reconciliation_store` compares them with landed ones.
+
+    What is mended on its way differs. Raises TwinError when the table or a column is missing.
+    """
+    types = column_types(connection, source)
+    rows = sql.SQL(
+        "(select btrim(message_id) as message_id, coalesce(nullif(btrim(conversation), ''), "
+        "day::text) as conversation, btrim(speaker) as speaker, text, moment, "
+        "nullif(btrim(reply_to), '') as reply_to, metadata, day from ({}) as message "
+        "(message_id, conversation, speaker, text, moment, reply_to, metadata), "
+        "lateral (select (to_timestamp(moment / 1000000.0) at time zone %(of_zone)s)::date) "
+        "as dated (day)) as comparable"
+    ).format(_days_query(source, types, rules))
+    named = ("conversation", "speaker", "text", "moment", "reply_to", "metadata")
+    return Compared(
+        rows,
+        sql.Identifier("message_id"),
+        sql.Identifier("day"),
+        [sql.Identifier(name) for name in named],
+        parameters={
+            **_bounds(days, rules, types[source.columns.sent_at]),
+            "of_zone": rules.zone.key,
+        },
+    )
 
 
 def days_of(
@@ -182,21 +208,25 @@ def read_whole(
 
 def read_keys(
     connection: psycopg.Connection, source: Source, keys: Sequence[str], rules: Rules
-) -> Batch:
-    """The messages that have these identities now, in one batch.
+) -> tuple[Batch, list[str]]:
+    """The messages that have these identities now, and the identities of the rows in order.
 
     Raises TwinError when the table or a column is missing.
     """
     types = column_types(connection, source)
-    key = sql.Identifier(source.columns.message_id)
-    query = sql.SQL("{} from {} where {} = any(%(keys)s::{}[])").format(
-        _selected(source, types, rules),
-        _table(source.table),
-        key,
-        sql.Identifier(types[source.columns.message_id]),
-    )
-    rows = connection.execute(query, {"keys": list(keys), "zone": rules.zone.key}).fetchall()
-    return Identities(apart=False).complete(_batch(rows, 0, source, rules), rules)
+    key, whole = sql.Identifier(source.columns.message_id), _selected(source, types, rules)
+    query = sql.SQL("{} from {} where {} = any(%(keys)s::{}[])")
+    typed = (key, sql.Identifier(types[source.columns.message_id]))
+    asked = {"keys": list(keys), "zone": rules.zone.key}
+    try:
+        with connection.transaction():
+            found = connection.execute(query.format(whole, _table(source.table), *typed), asked)
+    except psycopg.DataError:  # an identity of a time when the key had another type
+        as_text = (sql.SQL("{}::text").format(key), sql.SQL("text"))
+        found = connection.execute(query.format(whole, _table(source.table), *as_text), asked)
+    rows = found.fetchall()
+    batch = Identities(apart=False).complete(_batch(rows, 0, source, rules), rules)
+    return batch, [str(row[0] or "") for row in rows]
 
 
 def read_values(
@@ -271,7 +301,8 @@ def _selected(source: Source, types: Mapping[str, str], rules: Rules) -> sql.Com
     )
     return sql.SQL(
         "select {message_id}, {conversation_id}, {speaker}, {text}, "
-        "(extract(epoch from {moment}) * 1000000)::bigint, {reply_to}, {metadata}"
+        "(extract(epoch from case when isfinite({moment}) then {moment} end) * 1000000)::bigint, "
+        "{reply_to}, {metadata}"
     ).format(
         message_id=_text(columns.message_id),
         conversation_id=_text(columns.conversation_id),
@@ -288,13 +319,14 @@ def _text(column: str) -> sql.Composable:
 
 
 def _moment(column: str, kind: str) -> sql.Composable:
-    """The column as timestamptz."""
+    """The column as timestamptz; null where a number is beyond all time."""
     name = sql.Identifier(column)
     if kind == "timestamptz":
         return name
     if kind in _NUMBERS:
         return sql.SQL(
-            "to_timestamp(case when abs({0}) < 1e11 then {0} else {0} / 1000.0 end)"
+            "case when abs({0}) < 1e11 then to_timestamp({0}) "
+            "when {0} between -2e14 and 9e15 then to_timestamp({0} / 1000.0) end"
         ).format(name)
     return sql.SQL("({}::timestamp at time zone %(zone)s)").format(name)
 
@@ -310,6 +342,21 @@ def _metadata(columns: Columns, types: Mapping[str, str], rules: Rules) -> sql.C
     return sql.SQL(
         "left(nullif(jsonb_strip_nulls(jsonb_build_object({})), '{{}}')::text, {})"
     ).format(sql.SQL(", ").join(pairs), sql.Literal(rules.max_chars + 1))
+
+
+def _days_query(source: Source, types: Mapping[str, str], rules: Rules) -> sql.Composed:
+    """The table's messages of the days of `_bounds`."""
+    window = _window(source, types)
+    return sql.SQL("{} from {} where ({window} >= %(first)s and {window} < %(until)s)").format(
+        _selected(source, types, rules), _table(source.table), window=window
+    )
+
+
+def _window(source: Source, types: Mapping[str, str]) -> sql.Composable:
+    """The time of a message, as the column is where an index on it may serve."""
+    column = source.columns.sent_at
+    kind = types[column]
+    return _moment(column, kind) if kind in _NUMBERS else sql.Identifier(column)
 
 
 def _bounds(days: DayRange, rules: Rules, kind: str) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from twin_pipelines.foundation.tracking import (
 from twin_pipelines.instruct.store import DatasetVersion, dataset, latest_dataset
 from twin_pipelines.settings import TwinError, TwinSettings, as_plain
 from twin_pipelines.training import control, preferences, store
+from twin_pipelines.training.blocks_store import erased_of_dataset
 from twin_pipelines.training.config import (
     CODE_VERSION,
     CONFIG,
@@ -35,6 +36,8 @@ from twin_pipelines.training.config import (
 from twin_pipelines.training.plot import plot_losses
 from twin_pipelines.training.presets import Plan, plan_training
 from twin_pipelines.training.progress import Losses, finished_report
+from twin_pipelines.training.staleness import stale_adapter
+from twin_pipelines.training.staleness_store import changes_since
 
 PLOT = "losses.png"
 
@@ -70,7 +73,9 @@ def lora_adapter(
             store.choose_adapter(connection, config.adapter_id)
             connection.commit()
             context.log.info(f"Adapter {config.adapter_id} exists; it is used again")
-            return dg.MaterializeResult(metadata=_metadata(folder, report, reused=True))
+            stale = stale_adapter(changes_since(connection, config.dataset_version)) or "no"
+            metadata = {**_metadata(folder, report, reused=True), "stale": stale}
+            return dg.MaterializeResult(metadata=metadata)
     with tracking.run(context, key=config.adapter_id, name=f"train {config.adapter_id}") as run:
         _log_inputs(run, settings, config, made_from)
         if report is None:
@@ -141,6 +146,11 @@ def _plan(
         latest = latest_dataset(connection)
         if latest is None:
             raise TwinError("There is no dataset to train on; materialise instruct_dataset first.")
+        if erased_of_dataset(connection, latest.version):
+            raise TwinError(
+                f"Part of what dataset {latest.version} teaches was erased since it was frozen; "
+                "materialise instruct_dataset anew, then train."
+            )
         base = resolve_model(settings.training.base_model, settings, purpose="causal")
         plan = plan_training(settings.training, base.path)
     except TwinError as error:

@@ -10,9 +10,11 @@ from twin_pipelines.foundation.models import resolve_model
 from twin_pipelines.foundation.resources import TwinResource
 from twin_pipelines.instruct.store import dataset
 from twin_pipelines.settings import TwinError
-from twin_pipelines.training import control, store
+from twin_pipelines.training import blocks_store, control, store
 from twin_pipelines.training.config import LOSSES, REPORT
 from twin_pipelines.training.progress import Losses, finished_report
+from twin_pipelines.training.staleness import stale_adapter
+from twin_pipelines.training.staleness_store import changes_since
 from twin_pipelines.training.verify import (
     infinite_losses,
     logit_change,
@@ -77,6 +79,29 @@ def trained_on_the_train_split_only(twin: TwinResource) -> dg.AssetCheckResult:
         same and not shared,
         {"same_file": same, "shared_pairs": shared},
         f"trained on the dataset's train file: {same}; pairs shared with other splits: {shared}",
+    )
+
+
+@dg.asset_check(asset="lora_adapter")
+def learnt_what_still_stands(twin: TwinResource) -> dg.AssetCheckResult:
+    """Of the pairs the adapter learnt none was erased, edited or became unusable since."""
+    adapter, _ = _adapter(twin)
+    with twin.connect() as connection:
+        changes = changes_since(connection, adapter.dataset_version)
+        blocked = blocks_store.blocked_adapters(connection).get(adapter.adapter_id, "")
+    words = [stale_adapter(changes), f"It may not answer: {blocked}." if blocked else ""]
+    return dg.AssetCheckResult(
+        passed=not any(words),
+        severity=dg.AssetCheckSeverity.WARN,
+        description=" ".join(part for part in words if part) or None,
+        metadata={
+            "dataset_version": adapter.dataset_version,
+            "erased": changes.erased,
+            "no longer usable": changes.dropped,
+            "edited": changes.edited,
+            "changed in test": changes.tested,
+            "may answer": not blocked,
+        },
     )
 
 

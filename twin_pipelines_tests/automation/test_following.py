@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import dagster as dg
@@ -20,9 +20,12 @@ from twin_pipelines.automation.sensors import (
 from twin_pipelines.definitions import defs
 from twin_pipelines.foundation.days import DayRange
 from twin_pipelines.foundation.instance import RANGE_END, RANGE_START
+from twin_pipelines.foundation.partitions import daily_partitions
 from twin_pipelines.foundation.resources import TwinResource
 from twin_pipelines.settings import TwinSettings, load_settings
+from twin_pipelines.sources import assets, checks
 from twin_pipelines.sources.capture import capture_store
+from twin_pipelines.sources.capture.letters_store import waiting_letters
 from twin_pipelines.sources.landing import land_days
 
 MAY = DayRange(date(2018, 5, 1), date(2018, 5, 31))
@@ -195,7 +198,47 @@ def test_status_tells_how_far_sources_were_followed_and_what_was_set_aside(
     say(source, "without a time", created_at=None)
     land_days(connection, written, MAY)
     (feed,) = capture_store.feed_summary(connection).to_dicts()
-    (letter,) = capture_store.waiting_letters(connection).to_dicts()
+    (letter,) = waiting_letters(connection).to_dicts()
     assert (feed["touched_days"], feed["problem"], feed["tables"]) == (1, "", ["conversations"])
     assert '"insert": 2' in feed["rows"]
     assert letter["reason"] == "no time"
+
+
+def test_a_run_says_whether_what_landed_is_what_stands_in_the_source(
+    written: TwinSettings, source: psycopg.Connection, connection: psycopg.Connection
+) -> None:
+    say(source, "as it is", day=3)
+    say(source, "and another", day=4, speaker="david")
+    agreed = checked()
+    assert agreed.passed
+    assert agreed.metadata["rows compared"].value == 2
+    connection.execute("update raw_messages set text = 'changed here' where text = 'as it is'")
+    connection.commit()
+    differing = checked()
+    assert not differing.passed
+    assert "1 rows of angela on 1 days" in (differing.description or "")
+
+
+def checked() -> dg.AssetCheckEvaluation:
+    result = dg.materialize(
+        [*dg.load_assets_from_modules([assets]), *dg.load_asset_checks_from_modules([checks])],
+        resources={"twin": TwinResource()},
+        tags={RANGE_START: "2018-05-01", RANGE_END: "2018-05-31"},
+        raise_on_error=False,
+    )
+    evaluations = {one.check_name: one for one in result.get_asset_check_evaluations()}
+    return evaluations["follows_its_source"]
+
+
+def test_messages_of_today_have_a_partition_and_those_of_tomorrow_wait(
+    written: TwinSettings, source: psycopg.Connection, connection: psycopg.Connection
+) -> None:
+    now = datetime.now(UTC)
+    days = daily_partitions(written)
+    assert days.has_partition_key(now.date().isoformat())
+    say(source, "of this moment", created_at=now)
+    say(source, "of a clock that is ahead", created_at=now + timedelta(hours=23.99))
+    land_days(connection, written, MAY)
+    waiting = work(connection, written)
+    assert [one.last for one in waiting.stretches] == [now.date()]
+    assert max(capture_store.touched(connection)["day"]) > now.date()

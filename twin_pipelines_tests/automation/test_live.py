@@ -13,7 +13,6 @@ from followed import say
 sys.path.append(str(Path(__file__).parents[1] / "retrieval"))
 from searched_history import ENCODER
 
-from twin_pipelines.automation.following import Look
 from twin_pipelines.automation.live import Derived, Deriving, Due, Landing
 from twin_pipelines.foundation.database import connect
 from twin_pipelines.retrieval.find import find
@@ -21,6 +20,7 @@ from twin_pipelines.retrieval.records import Question
 from twin_pipelines.settings import TwinSettings
 from twin_pipelines.sources.capture import capture_store
 from twin_pipelines.sources.capture.feeds import Feed
+from twin_pipelines.sources.capture.looking import Look, Lookout
 
 
 class Live:
@@ -116,7 +116,7 @@ def test_a_source_that_breaks_off_is_told_and_followed_again(
     following: TwinSettings,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("twin_pipelines.automation.live.RETRY_SECONDS", 0.0)
+    monkeypatch.setattr("twin_pipelines.sources.capture.looking.RETRY_SECONDS", 0.0)
     live.step()
     source.execute(
         "select pg_terminate_backend(pid) from pg_stat_activity "
@@ -127,3 +127,30 @@ def test_a_source_that_breaks_off_is_told_and_followed_again(
     say(source, "The cat is back", day=4)
     live.step()
     assert found(connection, following, "cat") == ["The cat is back"]
+
+
+def test_what_another_reader_brought_in_between_is_derived_here_too(
+    live: Live,
+    source: psycopg.Connection,
+    connection: psycopg.Connection,
+    following: TwinSettings,
+) -> None:
+    live.step()
+    say(source, "The parrot can sing", day=4)
+    with Lookout(following) as sensor:
+        sensor.look(connection)
+    live.step()
+    assert found(connection, following, "parrot") == ["The parrot can sing"]
+
+
+def test_another_twin_toml_is_gone_by_without_a_restart(
+    live: Live, source: psycopg.Connection, following: TwinSettings
+) -> None:
+    live.step()
+    (table,) = following.sources
+    off = table.model_copy(update={"capture": False})
+    live.landing.go_by(following.model_copy(update={"sources": (off,)}))
+    ((left,), _) = live.step()
+    assert "followed no longer" in left.problem
+    slots = "select count(*) from pg_replication_slots where database = current_database()"
+    assert source.execute(slots).fetchone() == (0,)

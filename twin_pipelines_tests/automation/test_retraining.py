@@ -17,6 +17,7 @@ from twin_pipelines.automation.sensors import gather, retrain_when_due
 from twin_pipelines.automation.triggers import Facts
 from twin_pipelines.foundation.resources import TwinResource
 from twin_pipelines.settings import Automation, TwinSettings
+from twin_pipelines.training.blocks_store import block
 
 FACTS = Facts(
     release_id=1,
@@ -175,6 +176,31 @@ def test_an_erasure_asks_for_training_at_once(
     assert isinstance(result, dg.SensorResult) and result.run_requests
     assert result.run_requests[0].run_key == "erasure-1-1"
     assert json.loads(str(result.cursor)) == ["erasure-1-1"]
+
+
+def test_an_erasure_that_left_no_lineage_asks_for_training_at_once(
+    twin_home: TwinSettings, connection: psycopg.Connection, champion: int
+) -> None:
+    gone = "array(select id from raw_messages where source_message_id in ('7', '45', '55'))"
+    (messages,) = connection.execute(f"select {gone}::text[]").fetchone() or ([],)
+    connection.execute(
+        "update dataset_pairs set message_ids = array[pair_id]; "
+        "update instruct_pairs set excluded = 'too short' where id = "
+        "(select id from raw_messages where source_message_id = '8')"
+    )
+    block(connection, "an erasure", messages)
+    connection.execute(
+        f"delete from instruct_pairs where id = any({gone}); "
+        f"delete from raw_messages where id = any({gone})"
+    )
+    facts = gather(connection, Automation(), running=False, begun=None)
+    assert facts and (facts.erased, facts.dropped, facts.edited) == (2, 1, 0)
+    connection.commit()
+    result = _evaluate(dg.DagsterInstance.ephemeral())
+    assert isinstance(result, dg.SensorResult) and result.run_requests
+    (request,) = result.run_requests
+    assert request.run_key == "erasure-1-2"
+    assert "1 more are no longer usable" in request.tags["twin/why"]
 
 
 def test_the_daily_schedule_asks_for_the_day_that_has_just_ended() -> None:

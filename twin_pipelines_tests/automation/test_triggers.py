@@ -38,7 +38,7 @@ def test_without_a_reason_nothing_is_trained_and_every_figure_is_told() -> None:
         "drift is judged from 150",
     ):
         assert part in decision.words
-    assert "2 pairs it learnt make no pair any more" in decision.words
+    assert "2 pairs it learnt are no longer usable" in decision.words
     assert "within chance" in decide(replace(QUIET, drift=CALM), SETTINGS, NOW).words
 
 

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from twin_pipelines.cli import _ranks
+from twin_pipelines.commands.bench_cli import _ranks
 from twin_pipelines.commands.bench_curve import _latest_sessions
 from twin_pipelines.commands.bench_subjects import FIGURES, Trial, _figures
 from twin_pipelines.settings import TwinError

@@ -19,6 +19,7 @@ from twin_pipelines.evaluation.assets import evaluated_model, evaluation_id
 from twin_pipelines.evaluation.task import Task
 from twin_pipelines.foundation.resources import TwinResource
 from twin_pipelines.foundation.tracking import MlflowTracking
+from twin_pipelines.instruct.pairs import PAIR_SCHEMA
 from twin_pipelines.instruct.store import DatasetVersion, save_dataset
 from twin_pipelines.settings import TwinError, TwinSettings, load_settings
 from twin_pipelines.training.store import Adapter, save_adapter
@@ -66,7 +67,7 @@ def ready(
             test_from=now,
             path=PurePosixPath("datasets/d1"),
         ),
-        pl.DataFrame(schema={"id": pl.String, "split": pl.String}),
+        pl.DataFrame(schema={**PAIR_SCHEMA, "split": pl.String}),
     )
     adapter_folder = settings.adapters_dir / "a1"
     adapter_folder.mkdir(parents=True)

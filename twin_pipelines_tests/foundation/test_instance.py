@@ -42,7 +42,6 @@ def test_a_run_whose_process_was_killed_does_not_stay_running_for_ever(
         for run in (lost, foreign):
             instance.add_run(run)
         storage = instance.event_log_storage
-        storage.initialize_concurrency_limit_to_default("training")
         storage.claim_concurrency_slot("training", lost.run_id, "lora_adapter")
         assert fail_orphans(instance) == 1
         assert storage.get_concurrency_info("training").active_run_ids == set()

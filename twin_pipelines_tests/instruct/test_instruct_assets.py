@@ -18,6 +18,7 @@ from twin_pipelines.instruct import checks, store
 from twin_pipelines.instruct.assets import instruct_dataset, instruct_pairs
 from twin_pipelines.instruct.outlook import pairs_outlook
 from twin_pipelines.settings import TwinError, TwinSettings, load_settings
+from twin_pipelines.training.staleness_store import changes_since
 
 Talk = Callable[..., pl.DataFrame]
 Land = Callable[[psycopg.Connection, pl.DataFrame], None]
@@ -200,6 +201,26 @@ def test_the_dataset_is_frozen_recorded_and_used_again(
         "content": "You are Sue. Reply as Sue would in this chat.",
     }
     assert "the authors of this test" in (folder / "README.md").read_text()
+
+
+def test_each_pair_of_a_dataset_is_recorded_with_its_messages_and_what_it_said(
+    history: pl.DataFrame, connection: psycopg.Connection
+) -> None:
+    make_pairs()
+    materialise([instruct_dataset])
+    held = rows(
+        connection,
+        "select count(*), bool_and(dataset_pairs.message_ids = instruct_pairs.message_ids), "
+        "bool_and(content_hash = pair_hash(context, input, reply)), count(distinct content_hash) "
+        "from dataset_pairs join instruct_pairs on id = pair_id",
+    )
+    ((pairs, same_messages, same_words, hashes),) = held
+    assert same_messages and same_words and hashes == pairs > 30
+    version = store.latest_version(connection)
+    assert version and not changes_since(connection, version).stale
+    sessions = rows(connection, "select distinct session_id::text from instruct_pairs")
+    learnt = store.learnt_sessions(connection, version)
+    assert {(one,) for one in learnt} < set(sessions)
 
 
 def test_going_back_to_earlier_settings_makes_the_earlier_dataset_current(

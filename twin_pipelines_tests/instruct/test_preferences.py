@@ -22,7 +22,11 @@ from twin_pipelines.instruct import assets, checks, preference_store
 from twin_pipelines.instruct.assets import instruct_dataset, preference_pairs
 from twin_pipelines.instruct.formal import OPENINGS, formal_rewrite
 from twin_pipelines.instruct.leaks import read_splits
-from twin_pipelines.instruct.preference_store import add_correction, corrections
+from twin_pipelines.instruct.preference_store import (
+    add_correction,
+    corrections,
+    judged_answers,
+)
 from twin_pipelines.instruct.preferences import (
     Correction,
     load_preferences,
@@ -247,6 +251,53 @@ def test_the_asset_writes_beside_the_dataset_and_a_correction_joins_at_the_next_
     assert checks.nothing_leaks(TwinResource()).passed
 
 
+def say(connection: psycopg.Connection, asked: str, answer: str, thumb: int | None, **chat: bool):
+    """A chat of its own in which the twin was asked this and answered that; its identity."""
+    prompt = json.dumps([{"role": "user", "content": asked}])
+    row = connection.execute(
+        "insert into chats (chat_id, consented, partner) "
+        "values (gen_random_uuid(), %s, 'david') returning chat_id::text",
+        [chat.get("consented", True)],
+    ).fetchone()
+    assert row
+    connection.execute(
+        "insert into chat_turns (chat_id, place, role, content, prompt, thumb) "
+        "values (%(chat)s, 0, 'user', %(asked)s, null, null), "
+        "       (%(chat)s, 1, 'assistant', %(answer)s, %(prompt)s, %(thumb)s)",
+        {"chat": row[0], "asked": asked, "answer": answer, "prompt": prompt, "thumb": thumb},
+    )
+    connection.commit()
+    return row[0]
+
+
+def test_a_disliked_answer_is_turned_down_for_the_one_that_was_liked_to_the_same_message(
+    dataset_folder: Path, connection: psycopg.Connection
+) -> None:
+    bad = say(connection, "ชอบแมวไหม?", "As an AI I have no pets.", -1)
+    good = say(connection, "ชอบแมวไหม", "ชอบมากค่ะ มีสองตัว", 1)
+    say(connection, "ชอบแมวไหม", "เคยชอบค่ะ", None)
+    say(connection, "do you like dogs", "hate them", -1)
+    assert materialise([preference_pairs, *CHECKS]).success
+    connection.rollback()
+    (row,) = [row for row in read_preferences(dataset_folder) if row["kind"] == "thumbs"]
+    assert row["chosen"][0]["content"] == "ชอบมากค่ะ มีสองตัว"
+    assert row["rejected"][0]["content"] == "As an AI I have no pets."
+    assert row["prompt"][-1]["content"] == "ชอบแมวไหม?", "what was said first"
+    (lineage,) = connection.execute(
+        "select liked_chat::text, liked_place, disliked_chat::text, disliked_place "
+        "from preference_pairs where kind = 'thumbs'"
+    ).fetchall()
+    assert lineage == (good, 1, bad, 1)
+
+
+def test_thumbs_of_a_chat_that_may_not_be_learnt_from_teach_nothing(
+    connection: psycopg.Connection,
+) -> None:
+    say(connection, "tea?", "As an AI I do not drink.", -1, consented=False)
+    say(connection, "tea?", "always", 1)
+    assert judged_answers(connection) == []
+
+
 def test_faults_in_the_file_are_caught_by_name(
     dataset_folder: Path, connection: psycopg.Connection
 ) -> None:
@@ -260,7 +311,7 @@ def test_faults_in_the_file_are_caught_by_name(
     told = checks.preferences_are_of_train(TwinResource())
     assert not told.passed
     assert told.severity == dg.AssetCheckSeverity.ERROR
-    for fault in ("nearly equal replies", "neither of train nor a correction", "the database"):
+    for fault in ("nearly equal replies", "neither of train nor the owner's", "the database"):
         assert fault in told.description
     write_preferences(dataset_folder, [{"prompt": rows[0]["prompt"], "kind": "style"}])
     assert not checks.preferences_load(TwinResource()).passed

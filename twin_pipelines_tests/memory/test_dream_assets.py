@@ -18,6 +18,7 @@ from twin_pipelines.memory.assets import dream_memories, imported_memories
 from twin_pipelines.memory.dreams import reflection
 from twin_pipelines.memory.dreams import store as dreams_store
 from twin_pipelines.memory.dreams.reflection import dream
+from twin_pipelines.memory.records import STATES
 from twin_pipelines.settings import Llm, Memory, TwinSettings
 
 SAID = [
@@ -115,18 +116,38 @@ def test_without_dreams_in_the_settings_none_are_made(
     assert dream(remembered, quiet, "sue").made.is_empty()
 
 
-def test_a_dream_whose_memory_is_gone_is_put_away_unless_pinned(
+def test_a_dream_whose_memory_is_gone_is_gone_unless_pinned(
+    remembered: psycopg.Connection, twin_home: TwinSettings
+) -> None:
+    dream(remembered, twin_home, "sue")
+    first, second, *_ = store.load_memories(remembered, types=["dream"]).iter_rows(named=True)
+    store.set_pinned(remembered, second["memory_id"], True)
+    gone = [*first["source_ids"], *second["source_ids"]]
+    with ledger.run(remembered, "owner", "by hand"):
+        remembered.execute("delete from memories where memory_id = any(%s)", [gone])
+    assert dreams_store.dream_faults(remembered, None)["unknown_sources"].sum() > 0
+    assert dream(remembered, twin_home, "sue").removed >= 1
+    assert dreams_store.dream_faults(remembered, None)["unknown_sources"].sum() == 0
+    left = store.load_memories(remembered, types=["dream"], states=STATES)["memory_id"].to_list()
+    assert second["memory_id"] in left and first["memory_id"] not in left
+
+
+def test_a_dream_of_a_message_that_is_gone_is_gone_with_its_journal(
     remembered: psycopg.Connection, twin_home: TwinSettings
 ) -> None:
     dream(remembered, twin_home, "sue")
     (first, *_) = store.load_memories(remembered, types=["dream"]).iter_rows(named=True)
-    with ledger.run(remembered, "owner", "by hand"):
-        remembered.execute("delete from memories where memory_id = any(%s)", [first["source_ids"]])
-    assert dreams_store.dream_faults(remembered, None)["unknown_sources"].sum() > 0
-    assert dream(remembered, twin_home, "sue").put_away == 1
-    assert dreams_store.dream_faults(remembered, None)["unknown_sources"].sum() == 0
-    (away,) = store.load_memories(remembered, types=["dream"], states=["archived"]).to_dicts()
-    assert away["status_reason"] == dreams_store.ORPHANED
+    store.set_pinned(remembered, first["memory_id"], True)
+    remembered.execute("delete from raw_messages where id = any(%s)", [first["message_ids"][:1]])
+    dream(remembered, twin_home, "sue")
+    left = store.load_memories(remembered, types=["dream"], states=STATES)
+    assert first["memory_id"] not in left["memory_id"].to_list() and not left.is_empty()
+    told = "select count(*) from memory_changes where strpos(concat(before, after), %s) > 0"
+    quoted = remembered.execute(told, [first["memory_id"]]).fetchone()
+    assert quoted and quoted[0] > 0
+    assert ledger_store.remove_groundless(remembered) >= quoted[0]
+    assert remembered.execute(told, [first["memory_id"]]).fetchone() == (0,)
+    assert ledger_store.remove_groundless(remembered) == 0
 
 
 def test_a_later_message_fulfils_and_is_named(

@@ -14,6 +14,7 @@ import pytest
 from judged_metrics import PARTS
 
 from twin_pipelines.commands.promote import standing, standing_lines
+from twin_pipelines.foundation import alerts_store
 from twin_pipelines.foundation.resources import TwinResource
 from twin_pipelines.promotion import checks, notes_store, release, signature, store
 from twin_pipelines.promotion.gate import judge
@@ -110,14 +111,14 @@ def test_an_alert_is_a_warning_of_the_graph_and_a_line_of_the_status(
 ) -> None:
     assert checks.champion_can_be_replaced(TwinResource()).passed
     for words in ("3 in a row", "4 in a row"):
-        notes_store.raise_alert(connection, release.REPLACEMENT_REFUSED, words)
+        alerts_store.raise_alert(connection, release.REPLACEMENT_REFUSED, words)
     connection.commit()
     found = checks.champion_can_be_replaced(TwinResource())
     assert not found.passed
     assert found.severity == dg.AssetCheckSeverity.WARN
     (line,) = standing_lines(standing(connection, twin_home))
     assert line.endswith("4 in a row"), "one alert of a kind, with the latest words"
-    notes_store.clear_alert(connection, release.REPLACEMENT_REFUSED)
+    alerts_store.clear_alert(connection, release.REPLACEMENT_REFUSED)
     connection.commit()
     assert standing(connection, twin_home)["alerts"] == []
 

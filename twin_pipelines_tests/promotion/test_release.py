@@ -12,9 +12,10 @@ import psycopg
 import pytest
 from judged_metrics import PARTS
 
+from twin_pipelines.foundation import alerts_store
 from twin_pipelines.foundation.database import connect
 from twin_pipelines.foundation.migrations import migrations_folder
-from twin_pipelines.promotion import notes_store, release, store
+from twin_pipelines.promotion import release, store
 from twin_pipelines.promotion.gate import judge
 from twin_pipelines.promotion.parts import ReleaseParts, short_hash
 from twin_pipelines.promotion.store import listen_for_releases, release_in_force
@@ -353,12 +354,12 @@ def test_three_refusals_in_a_row_raise_an_alert_that_a_promotion_clears(
             challenge(connection, evaluated, adapter, bad)
             words = release.watch_refusals(connection, 3)
         assert (words is not None) == (number == 3)
-    (alert,) = notes_store.open_alerts(connection)
+    (alert,) = alerts_store.open_alerts(connection)
     assert "3 challengers in a row were refused since release 1" in alert.words
     assert alert.kind == release.REPLACEMENT_REFUSED
     better = challenge(connection, evaluated, "a2", good)
     release.promote(connection, better.release_id, candidates(0.9))
-    assert notes_store.open_alerts(connection) == []
+    assert alerts_store.open_alerts(connection) == []
     assert release.watch_refusals(connection, 3) is None
 
 

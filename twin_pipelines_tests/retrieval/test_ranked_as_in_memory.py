@@ -123,6 +123,28 @@ def test_what_the_indexes_find_is_what_looking_at_everything_finds(
     assert np.mean(shared) >= 9.7
 
 
+def test_a_large_index_is_asked_for_more_by_meaning_and_another_one_for_less_again(
+    connection: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    indexed(connection, longer_history(700, 5))
+    nobody = {"terms": [], "filters": Filters(), "most": 600, "nearest": 10}
+    [vector] = ENCODER.encode(["sail boat"])
+
+    def found() -> int:
+        store._statement.cache_clear()
+        pool = store.candidates(connection, model=ENCODER.model_id, vector=vector, **nobody)
+        return len(pool.candidates)
+
+    try:
+        assert found() == store.BY_MEANING
+        monkeypatch.setattr(store, "LARGE", 700)
+        assert found() == store.BY_MEANING_OF_LARGE
+        monkeypatch.setattr(store, "LARGE", 701)
+        assert found() == store.BY_MEANING
+    finally:
+        store._statement.cache_clear()
+
+
 @pytest.mark.parametrize("text", ["boat", "cello lesson", "แมว", "of the"])
 def test_candidates_are_chosen_as_in_memory_also_for_one_common_word(
     connection: psycopg.Connection, monkeypatch: pytest.MonkeyPatch, text: str

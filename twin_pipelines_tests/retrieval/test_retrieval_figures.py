@@ -12,7 +12,8 @@ from remembered import WordEncoder
 from searched_history import add_turns
 
 from twin_pipelines.commands.report import _recall
-from twin_pipelines.commands.status import _figure_lines, _searched
+from twin_pipelines.commands.scoreboard import _figure_lines
+from twin_pipelines.commands.status import _searched
 from twin_pipelines.foundation.resources import TwinResource
 from twin_pipelines.retrieval import assets, checks, figures_store
 from twin_pipelines.retrieval.figures import answers, known_items, measured, wilson

@@ -1,5 +1,6 @@
 """Fixtures of this room's tests."""
 
 from followed import feed, following, reader, source, source_url
+from synced import pair, sync
 
-__all__ = ["feed", "following", "reader", "source", "source_url"]
+__all__ = ["feed", "following", "pair", "reader", "source", "source_url", "sync"]

@@ -17,6 +17,7 @@ from twin_pipelines.sources.capture import capture_store, source_store
 from twin_pipelines.sources.capture.capture_store import Busy
 from twin_pipelines.sources.capture.drain import Drained, drain
 from twin_pipelines.sources.capture.feeds import Feed, feeds
+from twin_pipelines.sources.capture.letters_store import waiting_letters
 
 
 def texts(connection: psycopg.Connection) -> list[str]:
@@ -177,7 +178,7 @@ def test_a_row_that_breaks_the_mapping_is_set_aside_and_taken_over_once_it_is_me
     broken = say(source, "no time", created_at=None)
     say(source, "fine")
     done = drain(connection, reader, following, feed)
-    waiting = capture_store.waiting_letters(connection)
+    waiting = waiting_letters(connection)
     assert texts(connection) == ["fine"]
     assert (done.letters, waiting["reason"].to_list()) == (1, ["no time", "no time"])
     assert waiting["key"].to_list()[1] == str(broken)
@@ -188,7 +189,7 @@ def test_a_row_that_breaks_the_mapping_is_set_aside_and_taken_over_once_it_is_me
     )
     drain(connection, reader, following, feed)
     assert texts(connection) == ["fine", "no time"]
-    assert capture_store.waiting_letters(connection).height == 1
+    assert waiting_letters(connection).height == 1
 
 
 def test_a_good_message_that_becomes_broken_does_not_stay_as_it_was(
@@ -451,7 +452,7 @@ def test_log_of_other_tables_is_let_go_while_nothing_happens_here(
 ) -> None:
     drain(connection, reader, following, feed)
     source.execute("create table other as select repeat('x', 1000) from generate_series(1, 5000)")
-    before = source_store.slot_state(reader, feed.name).lag_bytes
+    before = source_store.slot_state(reader, feed.name, feed.tables).lag_bytes
     reader.rollback()
     after = drain(connection, reader, following, feed).lag_bytes
     assert before > 1_000_000

@@ -76,7 +76,7 @@ def test_a_range_lands_in_one_run_with_its_checks(
     assert sum(counts.values()) == store.counts(connection).messages
     assert "chitchat" in made[0].metadata["messages by source"].value
     checked = verdicts(result)
-    assert len(checked) == 6
+    assert len(checked) == 7
     failed = {name for name, check in checked.items() if not check.passed}
     assert failed == {"one_voice"}
     assert "NOT ONE VOICE" in (checked["one_voice"].description or "")

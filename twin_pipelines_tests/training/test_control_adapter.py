@@ -12,6 +12,7 @@ import psycopg
 import pytest
 
 from twin_pipelines.foundation.resources import TwinResource
+from twin_pipelines.instruct.pairs import PAIR_SCHEMA
 from twin_pipelines.instruct.store import DatasetVersion, save_dataset
 from twin_pipelines.settings import TwinSettings, as_plain, load_settings
 from twin_pipelines.sources import chitchat
@@ -64,7 +65,7 @@ def trained(
         test_from=now,
         path=PurePosixPath("datasets") / VERSION,
     )
-    save_dataset(connection, made_from, pl.DataFrame(schema={"id": pl.String, "split": pl.String}))
+    save_dataset(connection, made_from, pl.DataFrame(schema={**PAIR_SCHEMA, "split": pl.String}))
     base = (str(tiny_base), "0" * 64, tiny_base)
     config = train_config(settings, dataset_version=VERSION, dataset=made_dataset, base=base)
     config.save(Path(config.output) / "config.json")

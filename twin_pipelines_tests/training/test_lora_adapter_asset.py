@@ -17,6 +17,7 @@ import pytest
 
 from twin_pipelines.foundation.resources import TwinResource
 from twin_pipelines.foundation.tracking import MlflowTracking
+from twin_pipelines.instruct.pairs import PAIR_SCHEMA
 from twin_pipelines.instruct.store import DatasetVersion, save_dataset
 from twin_pipelines.settings import TwinSettings, load_settings
 from twin_pipelines.training import checks, store
@@ -64,7 +65,7 @@ def ready(
         test_from=now,
         path=PurePosixPath("datasets") / VERSION,
     )
-    save_dataset(connection, dataset, pl.DataFrame(schema={"id": pl.String, "split": pl.String}))
+    save_dataset(connection, dataset, pl.DataFrame(schema={**PAIR_SCHEMA, "split": pl.String}))
     connection.commit()
     return settings
 

@@ -16,6 +16,7 @@ from twin_pipelines.commands.search import run_search, search_table, verdict
 from twin_pipelines.foundation.database import open_databases
 from twin_pipelines.foundation.fingerprints import write_json
 from twin_pipelines.foundation.tracking import open_client
+from twin_pipelines.instruct.pairs import PAIR_SCHEMA
 from twin_pipelines.instruct.store import DatasetVersion, save_dataset
 from twin_pipelines.settings import TwinError, TwinSettings, load_settings
 from twin_pipelines.training.config import TrainConfig
@@ -54,7 +55,7 @@ def ready(
         test_from=now,
         path=PurePosixPath("datasets") / VERSION,
     )
-    save_dataset(connection, dataset, pl.DataFrame(schema={"id": pl.String, "split": pl.String}))
+    save_dataset(connection, dataset, pl.DataFrame(schema={**PAIR_SCHEMA, "split": pl.String}))
     connection.commit()
     return settings
 

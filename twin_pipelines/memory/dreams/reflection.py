@@ -38,7 +38,7 @@ class Reflected:
     moments: int  # reflections that were due
     made: pl.DataFrame  # MEMORIES
     fulfilled: pl.DataFrame  # FULFILMENTS
-    put_away: int  # dreams whose memories are gone
+    removed: int  # dreams whose memories or messages are gone
     by_model: int  # dreams worded by the model
     model_failed: str  # why the model was not asked further; empty: it was
 
@@ -65,14 +65,14 @@ def dream(
     words = f"dreamt {made.height} dreams"
     chosen_settings = {"dreams": settings.memory.dreams, "model": settings.llm.model}
     with ledger.run(connection, "dreaming", words, chosen_settings) as run:
-        put_away = dreams_store.retire_orphans(connection)
+        removed = dreams_store.remove_groundless(connection)
         added = dreams_store.add_dreams(connection, made)
         fulfilled = dreams_store.mark_fulfilled(connection, came_true)
-        run.counts = {"dreamt": added, "fulfilled": fulfilled, "put_away": put_away}
+        run.counts = {"dreamt": added, "fulfilled": fulfilled, "groundless": removed}
         run.words = f"dreamt {added} dreams; {fulfilled} came true"
     connection.commit()
     by_model = sum(by != BY_FORM for _, _, by in worded)
-    return Reflected(moments, made, came_true, put_away, by_model, failed)
+    return Reflected(moments, made, came_true, removed, by_model, failed)
 
 
 def _choose(

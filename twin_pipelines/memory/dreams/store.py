@@ -1,4 +1,4 @@
-"""The SQL that keeps dreams: made, fulfilled, and put away when what they are made of is gone."""
+"""The SQL that keeps dreams: made, fulfilled, and gone when what they are made of is gone."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from twin_pipelines.foundation.database import copy_frame, fetch_frame
 from twin_pipelines.memory.records import MEMORIES
 
 _COLUMNS = ", ".join(MEMORIES)
-ORPHANED = "a memory it was made of is gone"
 
 
 def add_dreams(connection: psycopg.Connection, dreams: pl.DataFrame) -> int:
@@ -46,16 +45,21 @@ def mark_fulfilled(connection: psycopg.Connection, fulfilments: pl.DataFrame) ->
     ).rowcount
 
 
-def retire_orphans(connection: psycopg.Connection) -> int:
-    """Archive dreams a source of which is gone, unless pinned, within a run. Returns how many."""
+def remove_groundless(connection: psycopg.Connection) -> int:
+    """Delete dreams of what is said no more, within a run; returns how many.
+
+    A memory it was made of is gone, as when its message was edited; one that is pinned stays then.
+    Or a message is gone: then it goes, pinned or not.
+    """
     return connection.execute(
         """
-        update memories as dream set status = 'archived', status_reason = %s
-        where type = 'dream' and origin = 'reflected' and status = 'active' and not pinned
-          and exists (select from unnest(dream.source_ids) as source
-                      where not exists (select from memories where memory_id = source))
-        """,
-        [ORPHANED],
+        delete from memories as dream where type = 'dream' and origin = 'reflected' and (
+            exists (select from unnest(dream.message_ids) as said (id)
+                    where not exists (select from raw_messages where raw_messages.id = said.id))
+            or not pinned and exists (
+                select from unnest(dream.source_ids) as source (id)
+                where not exists (select from memories where memory_id = source.id)))
+        """
     ).rowcount
 
 

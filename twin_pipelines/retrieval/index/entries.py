@@ -48,7 +48,7 @@ class Terms:
     length: int
 
 
-@lru_cache(maxsize=200_000)
+@lru_cache(maxsize=20_000)
 def term_number(term: str) -> int:
     """The number of a term, 1 to DIMENSIONS; the same on every machine and in every run."""
     digest = hashlib.blake2b(term.encode(), digest_size=8).digest()

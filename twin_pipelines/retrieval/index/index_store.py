@@ -21,6 +21,8 @@ from twin_pipelines.retrieval.index.queue_store import Ref
 INDEX_LIMIT = 4_000  # dimensions an HNSW index of halfvec can have
 LOCK_PATIENCE = "2s"
 INDEX_MEMORY_MB = (64, 3_072)  # least and most for making it
+BUILD_CARE = 160  # entries that a new one is compared with before it is linked to its nearest
+NODE_BYTES = 2_048  # that an entry may take then besides its vector
 
 # Turns that can be found: none that the owner wants forgotten.
 _TURNS = """
@@ -222,7 +224,7 @@ def ensure_index(connection: psycopg.Connection, model: str, dimensions: int) ->
     if has_index(connection, model):
         return False
     least, most = INDEX_MEMORY_MB
-    needed = state(connection).entries * (2 * dimensions + 512) // 2**20
+    needed = state(connection).entries * (2 * dimensions + NODE_BYTES) // 2**20
     connection.execute(
         "select set_config('maintenance_work_mem', %s, true)",
         [f"{min(max(needed, least), most)}MB"],
@@ -230,8 +232,14 @@ def ensure_index(connection: psycopg.Connection, model: str, dimensions: int) ->
     connection.execute(
         sql.SQL(
             "create index if not exists {name} on search_entries "
-            "using hnsw ({vector} halfvec_ip_ops) where model = {model}"
-        ).format(name=sql.Identifier(name), vector=_both(dimensions), model=sql.Literal(model))
+            "using hnsw ({vector} halfvec_ip_ops) with (ef_construction = {care}) "
+            "where model = {model}"
+        ).format(
+            name=sql.Identifier(name),
+            vector=_both(dimensions),
+            care=sql.Literal(BUILD_CARE),
+            model=sql.Literal(model),
+        )
     )
     connection.execute("analyze search_entries")
     return True

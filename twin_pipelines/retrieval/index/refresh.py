@@ -8,7 +8,7 @@ at once, leave nothing half done: what is still queued is indexed by the next on
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -18,6 +18,7 @@ import polars as pl
 import psycopg
 
 from twin_pipelines.embeddings.encoder import Encoder
+from twin_pipelines.retrieval import words_store
 from twin_pipelines.retrieval.index import index_store as store
 from twin_pipelines.retrieval.index import queue_store
 from twin_pipelines.retrieval.index.entries import (
@@ -26,9 +27,12 @@ from twin_pipelines.retrieval.index.entries import (
     Terms,
     counted,
     entries_of,
+    term_number,
     weights_of,
 )
 from twin_pipelines.retrieval.index.queue_store import Ref
+from twin_pipelines.retrieval.ranking.stems import stem
+from twin_pipelines.retrieval.spelling import spellings
 from twin_pipelines.settings import TwinError
 
 PART, BULK_PART = 256, 4_096  # turns and memories that are written in one transaction
@@ -160,6 +164,7 @@ def _drain(connection: psycopg.Connection, encoder: Encoder, progress: Progress 
             break
         done.weighed_anew = True
     now = store.state(connection, lock=True)
+    words_store.forget_unused(connection)
     if now.entries and now.model == "" and not store.others_left(connection, encoder.model_id):
         store.set_model(connection, encoder.model_id)
     connection.commit()
@@ -230,7 +235,9 @@ def _index(
     found, known = store.load(connection, picked)
     weighing = store.state(connection).weighing
     connection.commit()
-    stale = _stale(entries_of(found), known, encoder.model_id, weighing)
+    entries = entries_of(found)
+    words = _words(entries["own_text"])
+    stale = _stale(entries, known, encoder.model_id, weighing)
     began = time.perf_counter()
     vectors = _vectors(stale.filter("embed"), encoder)
     done.encoding_seconds += time.perf_counter() - began
@@ -246,6 +253,9 @@ def _index(
         rows = _rows(stale.filter(pl.col("ref").is_in(held)), terms, vectors, encoder.model_id, now)
         turns, memories = store.write(connection, rows) if stale.height else (0, 0)
         done.removed += store.remove_others(connection, picked, found["ref"].to_list())
+        if len(held) < found.height:
+            words = _words(entries.filter(pl.col("ref").is_in(held))["own_text"])
+        words_store.add(connection, words)
         missing = found.filter(~pl.col("ref").is_in(held))
         unfinished = {*missing["session_id"], *missing["ref"]}
         finished = {ref for ref in current if ref[1] not in unfinished}
@@ -265,6 +275,12 @@ def _stale(entries: pl.DataFrame, known: pl.DataFrame, model: str, weighing: int
     return compared.with_columns(embed=~(of_model & same_text)).filter(
         pl.any_horizontal("embed", pl.col("weighing").ne_missing(weighing), *other)
     )
+
+
+def _words(texts: Iterable[str]) -> dict[str, int]:
+    """Words of texts as they are spelled, with the number of each one's term."""
+    words = {word for text in texts for word in spellings(text)}
+    return {word: term_number(stem(word)) for word in sorted(words)}
 
 
 def _vectors(entries: pl.DataFrame, encoder: Encoder) -> dict[str, Vector]:

@@ -12,7 +12,7 @@ def is_thai(word: str) -> bool:
     return "\u0e00" <= word[:1] <= "\u0e7f"
 
 
-@lru_cache(maxsize=50_000)
+@lru_cache(maxsize=20_000)
 def parts_of(word: str) -> tuple[str, ...]:
     """Dictionary words that a Thai word is made of, each once, longest first; none of a simple one.
 

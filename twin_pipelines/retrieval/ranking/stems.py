@@ -11,7 +11,7 @@ _WORD = re.compile(r"[a-z]{3,}")
 _one_at_a_time = threading.Lock()
 
 
-@lru_cache(maxsize=100_000)
+@lru_cache(maxsize=20_000)
 def stem(word: str) -> str:
     """Stem of a lower-case word; what is no English word of three letters or more stays."""
     plain = word.removesuffix("'s").removesuffix("'")

@@ -7,7 +7,7 @@ does not.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import PurePosixPath
@@ -79,13 +79,17 @@ class Spares:
         self.previous = Spare(lambda release: load_voice(release, settings), NO_PREVIOUS)
         self.base = Spare(lambda release: load_base(release, settings), NO_SUBJECT)
 
-    def outdated(self, found: ReleaseInForce | None) -> bool:
-        """Whether there is something to learn now that `found` is in force."""
-        return found is None or self.in_force is None or self.in_force.version != found.version
+    def learn(
+        self,
+        connection: psycopg.Connection,
+        found: ReleaseInForce | None,
+        blocked: Collection[str] = (),
+    ) -> None:
+        """Read which release served before `found`, and what the base is told of the subject.
 
-    def learn(self, connection: psycopg.Connection, found: ReleaseInForce | None) -> None:
-        """Read which release served before `found`, and what the base is told of the subject."""
-        self.in_force = found
+        `blocked` are the adapters that may answer nobody, here or in another program.
+        """
+        self.in_force = None if found and found.adapter_id in blocked else found
         present = champion(connection)
         before = previous_champion(connection, present) if present else None
         self.previous.release = release_in_force(connection, before.release_id) if before else None

@@ -1,5 +1,5 @@
-"""The SQL over `feeds`, `touched_days`, `touched_tables` and `dead_letters`, and what a change does
-to `raw_messages`."""
+"""The SQL over `feeds`, `touched_days` and `touched_tables`, and what a change does to
+`raw_messages`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from twin_pipelines.foundation.days import DayRange
 from twin_pipelines.settings import TwinError
 from twin_pipelines.sources.capture.feeds import Feed
 
-_LANDED = (
+LANDED = (
     *("source", "source_message_id", "conversation_id", "speaker", "text", "sent_at", "day"),
     *("reply_to", "metadata"),
 )
@@ -36,16 +36,6 @@ class Position:
     snapshot_until: str | None
     tables: tuple[str, ...]
     mapping: str
-
-
-@dataclass(frozen=True)
-class Letter:
-    """A row that could not be taken over."""
-
-    source: str
-    key: str
-    reason: str
-    excerpt: str
 
 
 @contextmanager
@@ -72,7 +62,7 @@ def position(connection: psycopg.Connection, feed: Feed) -> Position | None:
     """How far the feed was followed; None before it was taken over whole."""
     row = connection.execute(
         "select position::text, snapshot::text, snapshot_until::text, tables, mapping "
-        "from feeds where feed = %s",
+        "from feeds where feed = %s and position is not null",
         [feed.name],
     ).fetchone()
     return Position(row[0], row[1], row[2], tuple(row[3]), row[4]) if row else None
@@ -96,9 +86,9 @@ def begin(
                 %(until)s)
         on conflict (feed) do update
         set (location, tables, mapping, position, snapshot, snapshot_until, snapshots, problem,
-             drained_at)
+             problem_since, stopped_at, drained_at)
             = row(excluded.location, excluded.tables, excluded.mapping, excluded.position,
-                  excluded.snapshot, excluded.snapshot_until, old.snapshots + 1, '',
+                  excluded.snapshot, excluded.snapshot_until, old.snapshots + 1, '', null, null,
                   clock_timestamp())
         """,
         {
@@ -152,17 +142,21 @@ def proceed(
 
 def feed_positions(connection: psycopg.Connection) -> dict[str, str]:
     """How far each feed was followed."""
-    return dict(connection.execute("select feed, position::text from feeds").fetchall())
+    rows = connection.execute(
+        "select feed, position::text from feeds where position is not null"
+    ).fetchall()
+    return dict(rows)
 
 
 def feed_summary(connection: psycopg.Connection) -> pl.DataFrame:
     """One row a feed: `feed, location, tables, position, snapshots, rows` (JSON), `committed_at,
-    drained_at, lag_bytes, problem, touched_days`."""
+    drained_at, lag_bytes, clock_ahead` (seconds), `problem, problem_since, stopped_at,
+    touched_days`."""
     return fetch_frame(
         connection,
         """
         select feed, location, tables, position::text, snapshots, rows::text, committed_at,
-               drained_at, lag_bytes, problem,
+               drained_at, lag_bytes, clock_ahead, problem, problem_since, stopped_at,
                (select count(*) from touched_days where touched_days.feed = feeds.feed)
                    as touched_days
         from feeds order by feed
@@ -177,24 +171,66 @@ def feed_summary(connection: psycopg.Connection) -> pl.DataFrame:
             "committed_at": pl.Datetime("us", "UTC"),
             "drained_at": pl.Datetime("us", "UTC"),
             "lag_bytes": pl.Int64,
+            "clock_ahead": pl.Float64,
             "problem": pl.String,
+            "problem_since": pl.Datetime("us", "UTC"),
+            "stopped_at": pl.Datetime("us", "UTC"),
             "touched_days": pl.Int64,
         },
     )
 
 
-def looked(connection: psycopg.Connection, feed: Feed, lag_bytes: int) -> None:
-    """Write down that the feed was read to its end, and how much was written there since."""
+def looked(
+    connection: psycopg.Connection, feed: Feed, *, lag_bytes: int, clock_ahead: float
+) -> None:
+    """Write down that the feed was read to its end, how much was written there since, and by how
+    many seconds that server's clock is ahead."""
     connection.execute(
-        "update feeds set drained_at = clock_timestamp(), lag_bytes = %s, problem = '' "
-        "where feed = %s",
-        (lag_bytes, feed.name),
+        "update feeds set drained_at = clock_timestamp(), lag_bytes = %s, clock_ahead = %s, "
+        "problem = '', problem_since = null where feed = %s",
+        (lag_bytes, clock_ahead, feed.name),
     )
 
 
 def failed(connection: psycopg.Connection, feed: Feed, problem: str) -> None:
-    """Write down why the feed cannot be followed."""
-    connection.execute("update feeds set problem = %s where feed = %s", (problem, feed.name))
+    """Write down why the feed cannot be followed, also of one that never was."""
+    connection.execute(
+        """
+        insert into feeds as old (feed, location, tables, mapping, snapshots, problem,
+                                  problem_since)
+        values (%(feed)s, %(location)s, '{}', '', 0, %(problem)s, clock_timestamp())
+        on conflict (feed) do update
+        set (problem, problem_since)
+            = row(excluded.problem, coalesce(old.problem_since, excluded.problem_since))
+        """,
+        {"feed": feed.name, "location": feed.location, "problem": problem},
+    )
+
+
+def complain(connection: psycopg.Connection, name: str, problem: str) -> None:
+    """Write down a problem of a feed that stands here and is in no settings."""
+    connection.execute(
+        "update feeds set problem = %s, problem_since = clock_timestamp() where feed = %s",
+        (problem, name),
+    )
+
+
+def still_open(connection: psycopg.Connection, but: Sequence[str]) -> dict[str, str]:
+    """Problem by feed, of the feeds that were never stopped and are none of these."""
+    rows = connection.execute(
+        "select feed, problem from feeds where stopped_at is null and not feed = any(%s)",
+        [list(but)],
+    ).fetchall()
+    return dict(rows)
+
+
+def stop(connection: psycopg.Connection, feed: Feed) -> None:
+    """Write down that the feed has no slot any more; its touched days go on waiting."""
+    connection.execute(
+        "update feeds set stopped_at = clock_timestamp(), lag_bytes = 0, problem = '', "
+        "problem_since = null where feed = %s",
+        [feed.name],
+    )
 
 
 def seen_by_snapshot(
@@ -232,7 +268,7 @@ def clear_stage(connection: psycopg.Connection) -> None:
 
 def stage(connection: psycopg.Connection, frame: pl.DataFrame) -> None:
     """Add messages to the place; `frame` has the columns of raw_messages but `id`."""
-    copy_frame(connection, "incoming_changes", frame.select(_LANDED))
+    copy_frame(connection, "incoming_changes", frame.select(LANDED))
 
 
 def change_messages(
@@ -368,68 +404,20 @@ def settle_days(
     ).rowcount
 
 
-def write_letters(
-    connection: psycopg.Connection, feed: Feed, letters: Sequence[Letter], position: str
-) -> None:
-    """Set rows aside that cannot be taken over; a later state of a row takes the place of one."""
-    connection.execute(
-        """
-        insert into dead_letters (feed, source, key, reason, excerpt, position)
-        select %(feed)s, source, key, reason, excerpt, %(position)s
-        from unnest(%(sources)s::text[], %(keys)s::text[], %(reasons)s::text[],
-                    %(excerpts)s::text[]) as letter (source, key, reason, excerpt)
-        on conflict (source, key) do update
-        set (reason, excerpt, position, seen_at, replayed_at)
-            = row(excluded.reason, excluded.excerpt, excluded.position, clock_timestamp(), null)
-        """,
-        {
-            "feed": feed.name,
-            "position": position,
-            "sources": [letter.source for letter in letters],
-            "keys": [letter.key for letter in letters],
-            "reasons": [letter.reason for letter in letters],
-            "excerpts": [letter.excerpt for letter in letters],
-        },
-    )
-
-
-def answer_letters(connection: psycopg.Connection, source: str, keys: Sequence[str]) -> int:
-    """Mark rows as taken over after all, as a later state of them was; how many waited."""
-    return connection.execute(
-        "update dead_letters set replayed_at = clock_timestamp() "
-        "where source = %s and key = any(%s::text[]) and replayed_at is null",
-        (source, list(keys)),
-    ).rowcount
-
-
-def waiting_letters(connection: psycopg.Connection, source: str | None = None) -> pl.DataFrame:
-    """Rows that wait: `source, key, reason, excerpt, seen_at`, the oldest first."""
-    return fetch_frame(
-        connection,
-        "select source, key, reason, excerpt, seen_at from dead_letters where replayed_at is null "
-        "and (%(source)s::text is null or source = %(source)s) order by seen_at, letter_id",
-        {"source": source},
-        schema={
-            **dict.fromkeys(("source", "key", "reason", "excerpt"), pl.String),
-            "seen_at": pl.Datetime("us", "UTC"),
-        },
-    )
-
-
 def _write_staged(connection: psycopg.Connection) -> set[date]:
-    names = ", ".join(_LANDED)
+    names = ", ".join(LANDED)
     rows = connection.execute(
         f"""
         with differing as (
             select new.id, old.day as day_before from incoming_changes as new
             left join raw_messages as old using (id)
-            where old.id is null or ({", ".join(f"old.{name}" for name in _LANDED)})
-                is distinct from ({", ".join(f"new.{name}" for name in _LANDED)})
+            where old.id is null or ({", ".join(f"old.{name}" for name in LANDED)})
+                is distinct from ({", ".join(f"new.{name}" for name in LANDED)})
         ), written as (
             insert into raw_messages ({names})
             select {names} from incoming_changes where id in (select id from differing)
             on conflict (id) do update
-            set ({names}) = row({", ".join(f"excluded.{name}" for name in _LANDED)})
+            set ({names}) = row({", ".join(f"excluded.{name}" for name in LANDED)})
             returning day
         )
         select day from written union select day_before from differing where day_before is not null

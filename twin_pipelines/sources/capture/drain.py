@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 
 import psycopg
 from psycopg.conninfo import make_conninfo
@@ -18,9 +19,10 @@ from psycopg.conninfo import make_conninfo
 from twin_pipelines.foundation.database import connect
 from twin_pipelines.settings import Source, TwinError, TwinSettings
 from twin_pipelines.sources import landing_store, tables
-from twin_pipelines.sources.capture import capture_store, source_store
-from twin_pipelines.sources.capture.capture_store import Busy, Letter, Position
+from twin_pipelines.sources.capture import capture_store, letters_store, source_store
+from twin_pipelines.sources.capture.capture_store import Busy, Position
 from twin_pipelines.sources.capture.feeds import Feed, same_table
+from twin_pipelines.sources.capture.letters_store import Letter
 from twin_pipelines.sources.capture.pgoutput import (
     UNCHANGED,
     Change,
@@ -29,8 +31,9 @@ from twin_pipelines.sources.capture.pgoutput import (
     Transaction,
     transactions,
 )
+from twin_pipelines.sources.capture.source_store import SlotState
 from twin_pipelines.sources.capture.takeover import landed, letters_of, take_over
-from twin_pipelines.sources.messages import Rules
+from twin_pipelines.sources.messages import Batch, Rules
 
 MOST_MESSAGES = 20_000  # of the log that are looked at together; a larger transaction comes whole
 OWN_ORIGIN = "twin_pipelines"  # what this twin writes into a source carries this origin
@@ -38,9 +41,14 @@ OWN_ORIGIN = "twin_pipelines"  # what this twin writes into a source carries thi
 
 @dataclass
 class Drained:
-    """What one look at a feed brought. `lag_seconds` is how old the newest change was."""
+    """What one look at a feed brought.
+
+    `lag_seconds` is how old the newest change was, by the source's clock; `clock_ahead` is by how
+    many seconds that clock is ahead of ours.
+    """
 
     feed: str
+    begun: str = ""  # the position it began at
     position: str = ""
     transactions: int = 0
     rows: dict[str, Counter[str]] = field(default_factory=dict)
@@ -51,6 +59,7 @@ class Drained:
     taken_over: bool = False
     lag_bytes: int = 0
     lag_seconds: float = 0.0
+    clock_ahead: float = 0.0
 
     @property
     def changed(self) -> bool:
@@ -73,18 +82,36 @@ def drain(
 
     Takes the tables over whole first where that was never done, where the mapping changed and where
     the slot was lost. Raises Busy while another process reads the feed, and TwinError when the
-    source refuses, which is written down; what was committed before stands.
+    source refuses or breaks off, which is written down; what was committed before stands.
     """
     with capture_store.only_reader(own, feed):
         reading = _Reading(own, reader, settings, feed)
-        try:
+        with writing_down(own, reader, feed):
             reading.read()
-        except TwinError as error:
-            own.rollback()
-            capture_store.failed(own, feed, str(error))
-            own.commit()
-            raise
     return reading.done
+
+
+@contextmanager
+def writing_down(own: psycopg.Connection, reader: psycopg.Connection, feed: Feed) -> Iterator[None]:
+    """Write down why the feed cannot be read. A source that refuses or breaks off is a TwinError;
+    what the twin's own database says is raised as it is."""
+    try:
+        yield
+    except (psycopg.OperationalError, psycopg.errors.InsufficientPrivilege) as error:
+        if own.closed:
+            raise
+        problem = TwinError(source_store.refused(reader, error))
+        _write_down(own, feed, problem)
+        raise problem from error
+    except TwinError as error:
+        _write_down(own, feed, error)
+        raise
+
+
+def _write_down(own: psycopg.Connection, feed: Feed, problem: TwinError) -> None:
+    own.rollback()
+    capture_store.failed(own, feed, str(problem))
+    own.commit()
 
 
 class _Reading:
@@ -115,20 +142,29 @@ class _Reading:
                 break
         if not self.done.transactions:
             source_store.advance(reader, feed.name, end_before)
-        self.done.lag_bytes = source_store.slot_state(reader, feed.name).lag_bytes
-        reader.rollback()
-        capture_store.looked(own, feed, self.done.lag_bytes)
+        self.done.lag_bytes = self._slot_state().lag_bytes
+        capture_store.looked(
+            own, feed, lag_bytes=self.done.lag_bytes, clock_ahead=self.done.clock_ahead
+        )
         self.done.position = self._position().position
         own.commit()
 
     def _take_over_where_due(self) -> None:
         known = capture_store.position(self._own, self._feed)
-        state = source_store.slot_state(self._reader, self._feed.name)
         self._own.rollback()
-        self._reader.rollback()
+        self.done.begun = known.position if known else ""
+        state = self._slot_state()
         same = known and (known.tables, known.mapping) == (self._feed.tables, self._feed.mapping)
-        if not same or not state.exists or state.lost:
+        if not same or not state.usable:
             self._take_over()
+
+    def _slot_state(self) -> SlotState:
+        asked = datetime.now(UTC)
+        state = source_store.slot_state(self._reader, self._feed.name, self._feed.tables)
+        self._reader.rollback()
+        between = asked + (datetime.now(UTC) - asked) / 2
+        self.done.clock_ahead = round((state.clock - between).total_seconds(), 3)
+        return state
 
     def _take_over(self) -> None:
         taken = take_over(self._own, self._reader, self._settings, self._feed)
@@ -206,7 +242,7 @@ class _Reading:
                 about = [one for one in changes if same_table(source.table, one.relation)]
                 if about:
                     changed, letters = self._bring(source, about)
-                    capture_store.write_letters(own, feed, letters, position)
+                    letters_store.write_letters(own, feed, letters, position)
                     self.done.letters += len(letters)
                     days |= changed
             capture_store.touch_days(own, feed, sorted(days), position)
@@ -220,32 +256,66 @@ class _Reading:
         self.done.transactions += len(fresh)
         self.done.days |= days
         self.done.tables |= touched
-        self.done.lag_seconds = max(0.0, (datetime.now(UTC) - last.committed_at).total_seconds())
+        there = datetime.now(UTC) + timedelta(seconds=self.done.clock_ahead)
+        self.done.lag_seconds = max(0.0, (there - last.committed_at).total_seconds())
         for table, kinds in rows.items():
             self.done.rows.setdefault(table, Counter()).update(kinds)
 
     def _bring(self, source: Source, changes: Sequence[Change]) -> tuple[set[date], list[Letter]]:
         """Bring a source's messages to what changes leave; the days, and the rows set aside."""
-        own, reader = self._own, self._reader
+        final = collapse(source, changes)
+        batches = self._read(source, final)
+        self._reader.rollback()
+        letters = [one for batch, keys in batches for one in letters_of(source, batch, keys)]
+        spoilt = {letter.key for letter in letters}
+        gone = [key for key, row in final.rows.items() if row is None or key in spoilt]
+        days = write_batches(
+            self._own, source, self._rules, batches, gone=gone, emptied=final.emptied
+        )
+        answered = [key for key in final.rows if key not in spoilt]
+        letters_store.answer_letters(self._own, source.name, answered)
+        if final.emptied:
+            letters_store.answer_others(self._own, source.name, list(spoilt))
+        return days, letters
+
+    def _read(self, source: Source, final: Final) -> list[tuple[Batch, list[str]]]:
+        """The rows that changes leave, each batch with the identities of its rows.
+
+        Where the log does not hold a row whole, or holds it as it was before a column took on
+        another type, the row is read as it stands now.
+        """
+        reader = self._reader
         types = tables.column_types(reader, source)
         needed = tables.mapped_columns(source, types)
-        final = collapse(source, changes)
         whole, cut = _by_wholeness(final, needed)
         values = {name: [_said(row.get(name)) for row in whole.values()] for name in needed}
-        given = tables.read_values(reader, source, types, values, self._rules)
-        batches = [given, tables.read_keys(reader, source, cut, self._rules)] if cut else [given]
-        reader.rollback()
-        letters = letters_of(source, given, list(whole))
-        spoilt = {letter.key for letter in letters}
-        landing_store.lock(own, source.name)
-        capture_store.clear_stage(own)
-        for batch in batches:
-            capture_store.stage(own, landed(source, batch, self._rules))
-        gone = [key for key, row in final.rows.items() if row is None or key in spoilt]
-        days = capture_store.change_messages(own, source.name, gone, emptied=final.emptied)
-        answered = [key for key in final.rows if key not in spoilt]
-        capture_store.answer_letters(own, source.name, answered)
-        return set(days), letters
+        batches: list[tuple[Batch, list[str]]] = []
+        try:
+            given = tables.read_values(reader, source, types, values, self._rules)
+            batches.append((given, list(whole)))
+        except psycopg.DataError:
+            reader.rollback()
+            cut = [*cut, *whole]
+        if cut:
+            batches.append(tables.read_keys(reader, source, cut, self._rules))
+        return batches
+
+
+def write_batches(
+    own: psycopg.Connection,
+    source: Source,
+    rules: Rules,
+    batches: Sequence[tuple[Batch, list[str]]],
+    *,
+    gone: Sequence[str],
+    emptied: bool = False,
+) -> set[date]:
+    """Write the messages of batches and take away those that are gone; the days this changed."""
+    landing_store.lock(own, source.name)
+    capture_store.clear_stage(own)
+    for batch, _ in batches:
+        capture_store.stage(own, landed(source, batch, rules))
+    return set(capture_store.change_messages(own, source.name, gone, emptied=emptied))
 
 
 @dataclass

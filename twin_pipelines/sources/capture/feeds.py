@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -23,11 +23,14 @@ _DEFAULT_SCHEMA = "public"
 class Feed:
     """One source database: its slot and publication have the feed's name.
 
-    `url` is empty for the twin's own database.
+    `url` is empty for the twin's own database; `location` is the database without a password;
+    `rules` is what else decides which rows are messages, and of which day.
     """
 
     name: str
     url: str
+    location: str
+    rules: str
     sources: tuple[Source, ...]
     memories: tuple[MemoryTable, ...]
 
@@ -41,6 +44,7 @@ class Feed:
     def mapping(self) -> str:
         """Hash of how the messages are read: another one is read from the beginning."""
         said = [[one.name, one.table, one.columns.model_dump()] for one in self.sources]
+        said.append([self.rules])
         return hashlib.sha256(json.dumps(said).encode()).hexdigest()[:16]
 
     def memories_of(self, relation: Relation) -> list[MemoryTable]:
@@ -49,7 +53,10 @@ class Feed:
 
 
 def feeds(settings: TwinSettings) -> tuple[Feed, ...]:
-    """The databases with a table that asks for `capture`, in the order of the settings."""
+    """The databases with a table that asks for `capture`, in the order of the settings.
+
+    Raises TwinError when a url is none.
+    """
     by_url: dict[str, tuple[list[Source], list[MemoryTable]]] = {}
     for source in settings.sources:
         if source.kind == "table" and source.capture:
@@ -58,19 +65,26 @@ def feeds(settings: TwinSettings) -> tuple[Feed, ...]:
         if table.capture:
             by_url.setdefault(table.url, ([], []))[1].append(table)
     return tuple(
-        Feed(_name(settings, url), url, tuple(sources), tuple(memories))
-        for url, (sources, memories) in by_url.items()
+        feed_of(settings, url, sources, memories) for url, (sources, memories) in by_url.items()
     )
 
 
-def same_table(name: str, relation: Relation) -> bool:
-    """Whether a table of twin.toml (`table` or `schema.table`) is the one of the log."""
-    schema, _, table = name.rpartition(".")
-    return (schema or _DEFAULT_SCHEMA, table) == (relation.schema, relation.name)
+def named_databases(settings: TwinSettings) -> dict[str, Feed]:
+    """Every database that twin.toml names, followed or not, as a feed without tables, by name."""
+    urls = [source.url for source in settings.sources if source.kind == "table"]
+    urls += [table.url for table in settings.memory.imports]
+    found = [feed_of(settings, url) for url in dict.fromkeys(urls)]
+    return {feed.name: feed for feed in found}
 
 
-def _name(settings: TwinSettings, url: str) -> str:
-    """Stable for a state folder and a database, whatever the password."""
+def feed_of(
+    settings: TwinSettings,
+    url: str,
+    sources: Sequence[Source] = (),
+    memories: Sequence[MemoryTable] = (),
+) -> Feed:
+    """The feed that these tables of a database form; its name is stable for a state folder and a
+    database, whatever the password. Raises TwinError when the url is none."""
     parts: Mapping[str, object] = {}
     if url:
         try:
@@ -80,6 +94,14 @@ def _name(settings: TwinSettings, url: str) -> str:
                 "The url of a source in twin.toml is no address of a PostgreSQL database; write it "
                 "as postgresql://user@host:5432/name."
             ) from error
-    place = [str(parts.get(name, "")) for name in ("host", "port", "dbname")]
-    digest = hashlib.sha256("\0".join([str(settings.home), *place]).encode()).hexdigest()
-    return f"twin_{digest[:12]}"
+    host, port, name = (str(parts.get(part, "")) for part in ("host", "port", "dbname"))
+    digest = hashlib.sha256("\0".join([str(settings.home), host, port, name]).encode()).hexdigest()
+    location = f"{name} at {host}:{port}" if url else "the twin's own database"
+    rules = f"{settings.zone.key}, {settings.cleaning.max_chars}"
+    return Feed(f"twin_{digest[:12]}", url, location, rules, tuple(sources), tuple(memories))
+
+
+def same_table(name: str, relation: Relation) -> bool:
+    """Whether a table of twin.toml (`table` or `schema.table`) is the one of the log."""
+    schema, _, table = name.rpartition(".")
+    return (schema or _DEFAULT_SCHEMA, table) == (relation.schema, relation.name)

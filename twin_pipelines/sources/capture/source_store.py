@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 import psycopg
 from psycopg import sql
@@ -15,12 +16,19 @@ _AT_ONCE = 2_000  # messages fetched together
 
 @dataclass(frozen=True)
 class SlotState:
-    """How a slot stands. `lag_bytes` is the log that was written and not read through it."""
+    """How a slot stands. `lag_bytes` is the log that was written and not read through it, `clock`
+    what that server's clock shows, `unpublished` which of the tables its publication lacks."""
 
     exists: bool
     lost: bool
-    active: bool
     lag_bytes: int
+    clock: datetime
+    unpublished: tuple[str, ...]
+
+    @property
+    def usable(self) -> bool:
+        """Whether every change since the last look can be read."""
+        return self.exists and not self.lost and not self.unpublished
 
 
 def check_server(connection: psycopg.Connection) -> None:
@@ -122,19 +130,43 @@ def drop_slot(connection: psycopg.Connection, name: str) -> bool:
     return bool(found)
 
 
-def slot_state(connection: psycopg.Connection, name: str) -> SlotState:
-    """How the slot stands now."""
+def drop_publication(connection: psycopg.Connection, name: str) -> None:
+    """Remove the publication, if there is one. Raises TwinError naming what to run there."""
+    statement = sql.SQL("drop publication if exists {}").format(sql.Identifier(name))
+    try:
+        connection.execute(statement)
+    except psycopg.errors.InsufficientPrivilege as error:
+        raise TwinError(
+            f"The user {connection.info.user} may not drop the publication {name} of "
+            f"{place(connection)}; let its owner run: {statement.as_string(connection)};"
+        ) from error
+
+
+def slot_state(connection: psycopg.Connection, name: str, tables: Sequence[str]) -> SlotState:
+    """How the slot and the publication of this name stand now."""
     row = connection.execute(
         """
-        select coalesce(wal_status = 'lost', false), active,
-               coalesce(pg_wal_lsn_diff(pg_current_wal_lsn(), confirmed_flush_lsn), 0)::bigint
-        from pg_replication_slots where slot_name = %s
+        select slot_name is not null, coalesce(wal_status = 'lost', false),
+               coalesce(pg_wal_lsn_diff(pg_current_wal_lsn(), confirmed_flush_lsn), 0)::bigint,
+               clock_timestamp(),
+               array(select given.name
+                     from unnest(%(names)s::text[], %(quoted)s::text[]) as given (name, quoted)
+                     where not exists (
+                         select from pg_publication_tables
+                         where pubname = %(name)s
+                           and to_regclass(format('%%I.%%I', schemaname, tablename))
+                               = to_regclass(quoted)))
+        from (values (1)) as always left join pg_replication_slots on slot_name = %(name)s
         """,
-        [name],
+        {
+            "name": name,
+            "names": list(tables),
+            "quoted": [_table(table).as_string(connection) for table in tables],
+        },
     ).fetchone()
-    if row is None:
-        return SlotState(exists=False, lost=False, active=False, lag_bytes=0)
-    return SlotState(True, *row)
+    assert row is not None
+    exists, lost, lag_bytes, clock, unpublished = row
+    return SlotState(exists, lost, lag_bytes, clock, tuple(unpublished))
 
 
 def log_end(connection: psycopg.Connection) -> str:
@@ -183,6 +215,22 @@ def advance(connection: psycopg.Connection, slot: str, position: str) -> None:
         {"slot": slot, "position": position},
     )
     connection.commit()
+
+
+def refused(connection: psycopg.Connection, error: psycopg.Error) -> str:
+    """Why a source that was being read would not go on, in a sentence with the remedy."""
+    reason = (str(error).strip().splitlines() or ["the connection was lost"])[0].rstrip(".")
+    where, user = place(connection), connection.info.user
+    if connection.closed:
+        return f"The source {where} broke off ({reason}); it is tried again."
+    if isinstance(error, psycopg.errors.InsufficientPrivilege):
+        return (
+            f"The user {user} may not read {where} any more ({reason}); grant it there: grant "
+            f"select on the tables to {user}; and for the slot: alter role {user} replication;"
+        )
+    if isinstance(error, psycopg.errors.ObjectInUse):
+        return f"The slot at {where} is being read by another process; it is tried again."
+    return f"The source {where} could not be read ({reason}); it is tried again."
 
 
 def place(connection: psycopg.Connection) -> str:

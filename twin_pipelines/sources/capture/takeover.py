@@ -15,9 +15,9 @@ import psycopg
 
 from twin_pipelines.settings import Source, TwinError, TwinSettings
 from twin_pipelines.sources import landing_store, origins, tables
-from twin_pipelines.sources.capture import capture_store, source_store
-from twin_pipelines.sources.capture.capture_store import Letter
+from twin_pipelines.sources.capture import capture_store, letters_store, source_store
 from twin_pipelines.sources.capture.feeds import Feed
+from twin_pipelines.sources.capture.letters_store import Letter
 from twin_pipelines.sources.messages import EXCERPT_CHARS, Batch, Rules, day_of
 
 
@@ -60,7 +60,9 @@ def take_over(
                 messages[source.name], changed, spoilt = _replace(own, reader, source, rules, where)
                 days |= set(changed)
                 letters += spoilt
-            capture_store.write_letters(own, feed, letters, begins)
+                keys = [letter.key for letter in spoilt]
+                letters_store.answer_others(own, source.name, keys)
+            letters_store.write_letters(own, feed, letters, begins)
             capture_store.touch_days(own, feed, sorted(days), begins)
             capture_store.touch_tables(own, feed, [one.table for one in feed.memories], begins)
     finally:

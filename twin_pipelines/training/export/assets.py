@@ -16,6 +16,7 @@ from twin_pipelines.foundation.resources import TwinResource
 from twin_pipelines.instruct.store import dataset
 from twin_pipelines.settings import TwinError, TwinSettings
 from twin_pipelines.training import store as training
+from twin_pipelines.training.blocks_store import blocked_adapters
 from twin_pipelines.training.config import ADAPTER
 from twin_pipelines.training.export import store
 from twin_pipelines.training.export.config import CODE_VERSION, KINDS, MANIFEST, ExportConfig
@@ -72,7 +73,10 @@ def exported_model(
 
 
 def prepare(connection: psycopg.Connection, settings: TwinSettings, wanted: Wanted) -> ExportConfig:
-    """The export of the adapter asked for. Raises TwinError when it, or a format, is unknown."""
+    """The export of the adapter asked for.
+
+    Raises TwinError when it, or a format, is unknown, or it learnt what was erased since.
+    """
     adapter = (
         training.adapter(connection, wanted.adapter_id)
         if wanted.adapter_id
@@ -81,6 +85,11 @@ def prepare(connection: psycopg.Connection, settings: TwinSettings, wanted: Want
     if adapter is None:
         name = f"adapter {wanted.adapter_id}" if wanted.adapter_id else "adapter"
         raise TwinError(f"There is no {name} to export; materialise lora_adapter first.")
+    if erased := blocked_adapters(connection).get(adapter.adapter_id):
+        raise TwinError(
+            f"Adapter {adapter.adapter_id} is not exported: {erased}; `twin train` makes one "
+            "without it."
+        )
     formats = tuple(wanted.formats) or settings.export.formats
     unknown = [name for name in formats if name not in KINDS]
     if unknown:

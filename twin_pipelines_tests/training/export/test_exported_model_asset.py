@@ -15,6 +15,7 @@ import pytest
 
 from twin_pipelines.foundation.models import resolve_model
 from twin_pipelines.foundation.resources import TwinResource
+from twin_pipelines.instruct.pairs import PAIR_SCHEMA
 from twin_pipelines.instruct.store import DatasetVersion, save_dataset
 from twin_pipelines.settings import TwinError, TwinSettings, load_settings
 from twin_pipelines.training import store as training
@@ -62,7 +63,7 @@ def ready(
         test_from=now,
         path=PurePosixPath("datasets/feedfeedfeed"),
     )
-    save_dataset(connection, dataset, pl.DataFrame(schema={"id": pl.String, "split": pl.String}))
+    save_dataset(connection, dataset, pl.DataFrame(schema={**PAIR_SCHEMA, "split": pl.String}))
     base = resolve_model(str(tiny_base), settings, purpose="causal")
     adapter = training.Adapter(
         adapter_id=ADAPTER,
