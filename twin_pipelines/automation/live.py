@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date
 from typing import TYPE_CHECKING
 
-import numpy as np
 import psycopg
 
 from twin_pipelines.automation import store
@@ -23,7 +23,7 @@ from twin_pipelines.automation.following import stretches
 from twin_pipelines.embeddings.refresh import refresh
 from twin_pipelines.features.refresh import refresh_days
 from twin_pipelines.foundation.database import connect
-from twin_pipelines.retrieval.index.refresh import index_queued
+from twin_pipelines.retrieval.index.refresh import Step, index_queued
 from twin_pipelines.settings import TwinError, TwinSettings
 from twin_pipelines.sources.capture import capture_store
 from twin_pipelines.sources.capture.looking import Look, Lookout
@@ -31,7 +31,10 @@ from twin_pipelines.sources.capture.looking import Look, Lookout
 if TYPE_CHECKING:
     from twin_pipelines.embeddings.encoder import Encoder
 
-KEPT_VECTORS = 5_000  # of one derivation: 10 MB
+# What is indexed before it is looked at what came meanwhile: some of what came last, so that one
+# message does not wait for a thousand before it, and some of what has waited longest.
+STEPS = (Step(64), Step(128, oldest=True))
+OWED_SECONDS = 20.0  # after which vectors of turns are made though there is more to derive
 
 
 class Due:
@@ -121,57 +124,58 @@ class Landing:
 
 @dataclass
 class Derived:
-    """What was made of touched days: turns by day, new vectors and entries, and the seconds."""
+    """What was made of touched days: turns by day, new entries of the index, and the seconds.
+
+    `left`: there is more to index.
+    """
 
     turns: dict[date, int] = field(default_factory=dict)
-    embedded: int = 0
+    left: bool = False
     indexed: int = 0
     seconds: float = 0.0
 
 
-class OneEncoding:
-    """An encoder that makes the vector of a text once for the search index and the turns."""
-
-    def __init__(self, encoder: Encoder) -> None:
-        self._encoder = encoder
-        self.model_id, self.dimensions = encoder.model_id, encoder.dimensions
-        self._made: dict[str, np.ndarray] = {}
-
-    def encode(
-        self, texts: Sequence[str], progress: Callable[[int], None] | None = None
-    ) -> np.ndarray:
-        """As the encoder does."""
-        new = [text for text in dict.fromkeys(texts) if text not in self._made]
-        if len(self._made) + len(new) > KEPT_VECTORS:
-            return self._encoder.encode(texts, progress)
-        if new:
-            self._made |= zip(new, self._encoder.encode(new, progress), strict=True)
-        shape = (len(texts), self.dimensions)
-        return np.array([self._made[text] for text in texts], dtype=np.float32).reshape(shape)
-
-
 class Deriving:
-    """Makes what landed findable."""
+    """Makes what landed findable; the vectors of the turns alone, which nobody waits for, later."""
 
     def __init__(self, settings: TwinSettings, url: str, encoder: Encoder) -> None:
         self._settings = settings
         self._url = url
         self._encoder = encoder
         self._own: psycopg.Connection | None = None
+        self._owed: set[date] = set()
+        self._owed_since = 0.0
 
     def derive(self, days: set[date]) -> Derived:
-        """Turns, vectors and search index of these days, and of those a session runs into.
+        """Turns of these days, and of those a session runs into; then STEPS of the search index.
 
         Raises TwinError when the twin's own database cannot be reached; the days are to be derived
         again then.
         """
         begun = time.monotonic()
-        try:
-            made = self._derive(self._connected(), days)
-        except psycopg.OperationalError as error:
-            self.close()
-            raise TwinError(f"The twin's database broke off: {_reason(error)}") from error
+        with self._connected() as own:
+            made = self._derive(own, days)
         made.seconds = time.monotonic() - begun
+        return made
+
+    @property
+    def owes(self) -> bool:
+        """Whether vectors of turns are due, whatever else is."""
+        return bool(self._owed) and time.monotonic() - self._owed_since > OWED_SECONDS
+
+    def catch_up(self) -> int:
+        """Make the vectors of the turns that were derived; how many there were.
+
+        Raises TwinError when the twin's own database cannot be reached; they are owed still then.
+        """
+        if not self._owed:
+            return 0
+        with self._connected() as own:
+            made = sum(
+                refresh(own, stretch, self._encoder, _silent).turns
+                for stretch in stretches(self._owed)
+            )
+        self._owed.clear()
         return made
 
     def close(self) -> None:
@@ -180,27 +184,34 @@ class Deriving:
             self._own.close()
             self._own = None
 
-    def _connected(self) -> psycopg.Connection:
-        if self._own is None or self._own.closed:
-            self._own = connect(self._url)
-        return self._own
+    @contextmanager
+    def _connected(self) -> Iterator[psycopg.Connection]:
+        try:
+            if self._own is None or self._own.closed:
+                self._own = connect(self._url)
+            yield self._own
+        except psycopg.OperationalError as error:
+            self.close()
+            raise TwinError(f"The twin's database broke off: {_reason(error)}") from error
 
     def _derive(self, own: psycopg.Connection, days: set[date]) -> Derived:
         made = Derived()
         pause = self._settings.cleaning.session_pause_minutes
-        after = store.days_run_into(own, sorted(days), pause)
+        after = store.days_run_into(own, sorted(days), pause) if days else []
         own.rollback()
-        encoder = OneEncoding(self._encoder)
-        touched = stretches({*days, *after})
-        for stretch in touched:
+        touched = {*days, *after}
+        for stretch in stretches(touched):
             refreshed = refresh_days(own, self._settings, stretch)
             for row in refreshed.days.iter_rows(named=True):
                 made.turns[row["day"]] = row["turns"]
-        indexed = index_queued(own, encoder)
+        for step in STEPS:
+            indexed = index_queued(own, self._encoder, step=step)
+            made.left = indexed.left
+            made.indexed += indexed.turns + indexed.memories
         own.commit()
-        made.indexed = indexed.turns + indexed.memories
-        for stretch in touched:
-            made.embedded += refresh(own, stretch, encoder, _silent).turns
+        if touched and not self._owed:
+            self._owed_since = time.monotonic()
+        self._owed |= touched
         return made
 
 

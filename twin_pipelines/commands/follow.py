@@ -152,19 +152,22 @@ def _derive(
     deriving: Deriving, due: Due, instance: dg.DagsterInstance, say: Said, stop: threading.Event
 ) -> None:
     """Derive what is due until it is over; what is due then stays queued in the database."""
-    unreported = Unreported()
+    unreported, left = Unreported(), False
     while not stop.is_set():
-        days = due.take(PAUSE_SECONDS)
-        if days:
-            try:
+        days = due.take(0.0 if left else PAUSE_SECONDS)
+        try:
+            if days or left:
                 made = deriving.derive(days)
-            except TwinError as error:
-                due.add(days)
-                say(f"Waiting: {error}")
-                stop.wait(RETRY_SECONDS)
-                continue
-            unreported.turns |= made.turns
-            say(_derived(made))
+                left = made.left
+                unreported.turns |= made.turns
+                say(_derived(made))
+            if deriving.owes or not (days or left):
+                deriving.catch_up()
+        except TwinError as error:
+            due.add(days)
+            say(f"Waiting: {error}")
+            stop.wait(RETRY_SECONDS)
+            continue
         unreported.tell(instance)
     unreported.tell(instance, now=True)
 
@@ -187,7 +190,8 @@ def _landed(looks: Sequence[Look]) -> Iterator[str]:
 def _derived(made: Derived) -> str:
     days = ", ".join(f"{day:%-d %b %Y}" for day in sorted(made.turns)[:3])
     more = f" and {len(made.turns) - 3} days more" if len(made.turns) > 3 else ""
-    return f"Findable: {made.indexed:,} entries of {days}{more}, after {made.seconds:.2f} s."
+    of_days = f" of {days}{more}" if days else ""
+    return f"Findable: {made.indexed:,} entries{of_days}, after {made.seconds:.2f} s."
 
 
 @contextmanager

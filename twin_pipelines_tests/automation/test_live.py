@@ -13,9 +13,11 @@ from followed import say
 sys.path.append(str(Path(__file__).parents[1] / "retrieval"))
 from searched_history import ENCODER
 
+from twin_pipelines.automation import live as module
 from twin_pipelines.automation.live import Derived, Deriving, Due, Landing
 from twin_pipelines.foundation.database import connect
 from twin_pipelines.retrieval.find import find
+from twin_pipelines.retrieval.index.refresh import Step
 from twin_pipelines.retrieval.records import Question
 from twin_pipelines.settings import TwinSettings
 from twin_pipelines.sources.capture import capture_store
@@ -34,7 +36,12 @@ class Live:
     def step(self) -> tuple[tuple[Look, ...], Derived]:
         looks = self.landing.look()
         days = self.due.take()
-        return looks, self.deriving.derive(days) if days else Derived()
+        made = self.deriving.derive(days) if days else Derived()
+        left = made.left
+        while left:
+            more = self.deriving.derive(set())
+            made.indexed, left = made.indexed + more.indexed, more.left
+        return looks, made
 
     def close(self) -> None:
         self.landing.close()
@@ -53,6 +60,49 @@ def found(connection: psycopg.Connection, settings: TwinSettings, question: str)
     (hits,) = find(connection, ENCODER, [Question(question)], k=5, settings=settings)
     connection.rollback()
     return [hit.text for hit in hits]
+
+
+def test_what_came_last_is_found_before_the_rest_of_a_burst(
+    live: Live,
+    source: psycopg.Connection,
+    connection: psycopg.Connection,
+    following: TwinSettings,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    live.step()
+    monkeypatch.setattr(module, "STEPS", (Step(1), Step(1, oldest=True)))
+    for number in range(9):
+        say(source, f"I bought {number} books about zebras", day=3 + number)
+    live.landing.look()
+    first = live.deriving.derive(live.due.take())
+    assert first.left and first.indexed <= 4
+    say(source, "My dog Rex ate the zucchini", day=20)
+    live.landing.look()
+    second = live.deriving.derive(live.due.take())
+    assert second.left
+    assert "My dog Rex ate the zucchini" in found(connection, following, "What did the dog eat?")
+    while second.left:
+        second = live.deriving.derive(set())
+    assert len(found(connection, following, "books about zebras")) == 5
+
+
+def test_vectors_of_turns_are_made_once_there_is_time(
+    live: Live, source: psycopg.Connection, connection: psycopg.Connection
+) -> None:
+    live.step()
+    live.deriving.catch_up()
+    connection.execute("delete from message_embeddings")
+    connection.commit()
+    say(source, "My dog Rex ate the zucchini", day=3)
+    _, derived = live.step()
+    assert derived.indexed and not live.deriving.owes
+    turns = "select count(*) from cleaned_messages"
+    vectors = "select count(*) from message_embeddings"
+    assert connection.execute(vectors).fetchone() == (0,)
+    connection.rollback()
+    assert live.deriving.catch_up() > 0
+    assert connection.execute(vectors).fetchone() == connection.execute(turns).fetchone()
+    assert live.deriving.catch_up() == 0
 
 
 def test_a_message_can_be_found_after_one_step_and_not_after_its_deletion(

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 import psycopg
+from psycopg import sql
 
 MOST_REFS = 4_096  # of the queue that are looked at at once
 _LOCK = "hashtext('search index')"
@@ -60,23 +61,27 @@ def waiting(connection: psycopg.Connection, model: str) -> tuple[int, int]:
     return row or (0, 0)
 
 
-def pick(connection: psycopg.Connection, most: int, passed: Iterable[Ref]) -> list[Ref]:
-    """What waits and changed last, up to about `most` turns and memories, without the passed.
+def pick(
+    connection: psycopg.Connection, most: int, passed: Iterable[Ref], *, oldest: bool = False
+) -> list[Ref]:
+    """What waits and changed last, or has waited longest (`oldest`), up to about `most` turns and
+    memories, without the passed.
 
     At least one, however many turns its session has.
     """
     barred = list(passed)
-    rows = connection.execute(
+    order = sql.SQL("queued_at, kind, ref" if oldest else "queued_at desc, kind, ref")
+    statement = sql.SQL(
         """
         select kind, ref::text, queued_at from (
             select kind, ref, queued_at, size,
-                   sum(size) over (order by queued_at desc, kind, ref) - size as before
+                   sum(size) over (order by {order}) - size as before
             from (
                 select * from search_queue
                 where (kind, ref, queued_at) not in (
                     select * from unnest(%(kinds)s::text[], %(refs)s::uuid[], %(at)s::timestamptz[])
                 )
-                order by queued_at desc, kind, ref limit %(limit)s
+                order by {order} limit %(limit)s
             ) as newest,
             lateral (
                 select case kind when 'memory' then 1 else (
@@ -85,7 +90,10 @@ def pick(connection: psycopg.Connection, most: int, passed: Iterable[Ref]) -> li
             ) as sized
         ) as counted
         where before < %(most)s
-        """,
+        """
+    ).format(order=order)
+    rows = connection.execute(
+        statement,
         {
             "kinds": [kind for kind, _, _ in barred],
             "refs": [ref for _, ref, _ in barred],

@@ -57,6 +57,7 @@ class Indexed:
     seconds: float = 0.0
     index_made: bool = False
     weighed_anew: bool = False
+    left: bool = False  # a step was done, and more waits
     busy: bool = False  # another one was at it, and nothing was done
 
     @property
@@ -64,6 +65,15 @@ class Indexed:
         """Entries written a second, all told; None when none was."""
         written = self.turns + self.memories
         return written / self.seconds if written and self.seconds else None
+
+
+@dataclass(frozen=True)
+class Step:
+    """A part of what waits: about `most` turns and memories, those that changed last, or those that
+    have waited longest (`oldest`)."""
+
+    most: int
+    oldest: bool = False
 
 
 def ready(connection: psycopg.Connection, encoder: Encoder) -> None:
@@ -87,13 +97,15 @@ def index_queued(
     encoder: Encoder,
     *,
     wait: bool = False,
+    step: Step | None = None,
     progress: Progress | None = None,
 ) -> Indexed:
     """Index all that is queued, the newest change first; commits after each part.
 
     Commits whatever the connection has open, too. While another process drains the queue, it is
-    waited for (`wait`) or nothing is done (`busy`). `progress(done, total)` counts turns and
-    memories. Raises TwinError as `ready` does.
+    waited for (`wait`) or nothing is done (`busy`). With a `step` it ends after that, and what is
+    left stays queued (`left`), unless so much waits that the index is made anew. `progress(done,
+    total)` counts turns and memories. Raises TwinError as `ready` does.
     """
     connection.commit()
     try:
@@ -105,7 +117,7 @@ def index_queued(
             return Indexed()
     finally:
         connection.rollback()
-    return _alone(connection, encoder, wait, progress, anew=False)
+    return _alone(connection, encoder, wait=wait, progress=progress, anew=False, step=step)
 
 
 def reindex(
@@ -124,9 +136,11 @@ def reindex(
 def _alone(
     connection: psycopg.Connection,
     encoder: Encoder,
+    *,
     wait: bool,
     progress: Progress | None,
     anew: bool,
+    step: Step | None = None,
 ) -> Indexed:
     alone = queue_store.try_alone(connection, wait=wait)
     connection.commit()
@@ -137,7 +151,7 @@ def _alone(
             _queue_all(connection, encoder.model_id)
         else:
             ready(connection, encoder)  # as it is now that nobody else writes
-        return _drain(connection, encoder, progress)
+        return _drain(connection, encoder, progress, step)
     finally:
         if not connection.closed:
             connection.rollback()
@@ -154,12 +168,17 @@ def _queue_all(connection: psycopg.Connection, model: str) -> None:
     connection.commit()
 
 
-def _drain(connection: psycopg.Connection, encoder: Encoder, progress: Progress | None) -> Indexed:
+def _drain(
+    connection: psycopg.Connection,
+    encoder: Encoder,
+    progress: Progress | None,
+    step: Step | None,
+) -> Indexed:
     done, began = Indexed(), time.perf_counter()
     if not store.state(connection).weighing:
         _weigh_first(connection)
     while True:
-        _drain_once(connection, encoder, progress, done)
+        _drain_once(connection, encoder, progress, done, step)
         if not _weigh_anew(connection):
             break
         done.weighed_anew = True
@@ -176,9 +195,13 @@ def _drain(connection: psycopg.Connection, encoder: Encoder, progress: Progress 
 
 
 def _drain_once(
-    connection: psycopg.Connection, encoder: Encoder, progress: Progress | None, done: Indexed
+    connection: psycopg.Connection,
+    encoder: Encoder,
+    progress: Progress | None,
+    done: Indexed,
+    step: Step | None,
 ) -> None:
-    """Index until nothing is queued but what others hold back just now."""
+    """Index until nothing is queued but what others hold back just now, or the step is done."""
     total, stale = queue_store.waiting(connection, encoder.model_id)
     bulk = stale >= max(REBUILD_ENTRIES, REBUILD_SHARE * store.state(connection).entries)
     connection.commit()
@@ -186,12 +209,17 @@ def _drain_once(
         store.drop_indexes(connection)
     passed: set[Ref] = set()
     seen = 0
-    while picked := queue_store.pick(connection, BULK_PART if bulk else PART, passed):
+    part = BULK_PART if bulk else min(PART, step.most if step else PART)
+    oldest = bool(step and step.oldest)
+    while picked := queue_store.pick(connection, part, passed, oldest=oldest):
         size, finished = _index(connection, encoder, picked, done)
         passed |= set(picked) - finished
         seen += size
         if progress:
             progress(min(seen, total), max(total, seen))
+        if step and not bulk and seen >= step.most:
+            done.left = queue_store.something_waits(connection)
+            break
     connection.rollback()
 
 
