@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 # What is indexed before it is looked at what came meanwhile: some of what came last, so that one
 # message does not wait for a thousand before it, and some of what has waited longest.
 STEPS = (Step(64), Step(128, oldest=True))
+REST = 3.0  # times what cleaning took, before days are cleaned again while more is to be indexed
 OWED_SECONDS = 20.0  # after which vectors of turns are made though there is more to derive
 
 
@@ -143,6 +144,9 @@ class Deriving:
         self._url = url
         self._encoder = encoder
         self._own: psycopg.Connection | None = None
+        self._touched: set[date] = set()
+        self._clean_from = 0.0
+        self._left = False
         self._owed: set[date] = set()
         self._owed_since = 0.0
 
@@ -196,23 +200,34 @@ class Deriving:
 
     def _derive(self, own: psycopg.Connection, days: set[date]) -> Derived:
         made = Derived()
-        pause = self._settings.cleaning.session_pause_minutes
-        after = store.days_run_into(own, sorted(days), pause) if days else []
-        own.rollback()
-        touched = {*days, *after}
-        for stretch in stretches(touched):
-            refreshed = refresh_days(own, self._settings, stretch)
-            for row in refreshed.days.iter_rows(named=True):
-                made.turns[row["day"]] = row["turns"]
+        self._touched |= days
+        if self._touched and not (self._left and time.monotonic() < self._clean_from):
+            made.turns = self._clean(own)
         for step in STEPS:
             indexed = index_queued(own, self._encoder, step=step)
             made.left = indexed.left
             made.indexed += indexed.turns + indexed.memories
         own.commit()
-        if touched and not self._owed:
+        self._left = made.left
+        made.left = bool(made.left or self._touched)
+        return made
+
+    def _clean(self, own: psycopg.Connection) -> dict[date, int]:
+        """Turns of the touched days, and of those a session runs into: how many each has."""
+        begun = time.monotonic()
+        pause = self._settings.cleaning.session_pause_minutes
+        touched = {*self._touched, *store.days_run_into(own, sorted(self._touched), pause)}
+        own.rollback()
+        turns: dict[date, int] = {}
+        for stretch in stretches(touched):
+            refreshed = refresh_days(own, self._settings, stretch)
+            turns |= dict(refreshed.days.select("day", "turns").iter_rows())
+        if not self._owed:
             self._owed_since = time.monotonic()
         self._owed |= touched
-        return made
+        self._touched.clear()
+        self._clean_from = time.monotonic() + REST * (time.monotonic() - begun)
+        return turns
 
 
 def _silent(_done: int, _total: int) -> None:

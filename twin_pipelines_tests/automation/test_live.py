@@ -71,6 +71,7 @@ def test_what_came_last_is_found_before_the_rest_of_a_burst(
 ) -> None:
     live.step()
     monkeypatch.setattr(module, "STEPS", (Step(1), Step(1, oldest=True)))
+    monkeypatch.setattr(module, "REST", 0.0)
     for number in range(9):
         say(source, f"I bought {number} books about zebras", day=3 + number)
     live.landing.look()
@@ -84,6 +85,33 @@ def test_what_came_last_is_found_before_the_rest_of_a_burst(
     while second.left:
         second = live.deriving.derive(set())
     assert len(found(connection, following, "books about zebras")) == 5
+
+
+def test_a_large_day_is_not_cleaned_again_and_again_while_a_burst_waits(
+    live: Live,
+    source: psycopg.Connection,
+    connection: psycopg.Connection,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    live.step()
+    monkeypatch.setattr(module, "STEPS", (Step(1),))
+    monkeypatch.setattr(module, "REST", 1e9)
+    for number in range(4):
+        say(source, f"I bought {number} books about zebras", day=3 + number)
+    live.landing.look()
+    made = live.deriving.derive(live.due.take())
+    assert made.left and made.turns
+    say(source, "My dog Rex ate the zucchini", day=20)
+    live.landing.look()
+    made = live.deriving.derive(live.due.take())
+    assert not made.turns, "the burst is indexed first"
+    cleaned = {}
+    while made.left:
+        made = live.deriving.derive(set())
+        cleaned |= made.turns
+    assert list(cleaned.values()) == [1]
+    waiting = connection.execute("select count(*) from search_queue").fetchone()
+    assert waiting == (0,)
 
 
 def test_vectors_of_turns_are_made_once_there_is_time(
