@@ -17,6 +17,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from hypothesis import settings as hypothesis_settings
 from psycopg import sql
 
 
@@ -43,6 +44,9 @@ SPAN = {"first": "2018-04-10", "last": "2018-11-16"}
 from twin_pipelines.foundation.database import connect, migrate  # noqa: E402
 from twin_pipelines.foundation.server import EmbeddedServer, open_server  # noqa: E402
 from twin_pipelines.settings import TwinSettings, load_settings  # noqa: E402
+
+hypothesis_settings.register_profile("untimed", deadline=None)  # a busy machine is no failure
+hypothesis_settings.load_profile("untimed")
 
 TEMPLATE = "template_twin"
 
