@@ -163,6 +163,11 @@ class Deriving:
         return made
 
     @property
+    def caught_up(self) -> bool:
+        """Whether the vectors of all turns that were derived are made."""
+        return not self._owed
+
+    @property
     def owes(self) -> bool:
         """Whether vectors of turns are due, whatever else is."""
         return bool(self._owed) and time.monotonic() - self._owed_since > OWED_SECONDS

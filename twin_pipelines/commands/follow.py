@@ -168,7 +168,9 @@ def _derive(
             say(f"Waiting: {error}")
             stop.wait(RETRY_SECONDS)
             continue
-        unreported.tell(instance)
+        if deriving.caught_up:
+            unreported.tell(instance)
+    deriving.catch_up()
     unreported.tell(instance, now=True)
 
 
