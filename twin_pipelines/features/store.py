@@ -44,7 +44,7 @@ def load_turns(connection: psycopg.Connection, days: DayRange | None) -> pl.Data
         select {_TURN} from cleaned_messages
         where (%(first)s::date is null or day between %(first)s and %(last)s)
           and id not in (select id from forgotten_turns)
-        order by source, conversation_id, day, place
+        order by source, conversation_id, sent_at, place
         """,
         _bounds(days),
     )
@@ -59,7 +59,7 @@ def load_session_turns(connection: psycopg.Connection, days: DayRange) -> pl.Dat
         where session_id in (
             select session_id from cleaned_messages where day between %(first)s and %(last)s
         )
-        order by source, conversation_id, day, place
+        order by source, conversation_id, sent_at, place
         """,
         _bounds(days),
     )

@@ -35,7 +35,8 @@ def merge_bursts(messages: pl.DataFrame, burst_seconds: int) -> pl.DataFrame:
     messages with nobody between, within one session and day. A burst goes on while the next
     message of the run follows within `burst_seconds` of the last; its texts are joined by line
     breaks. A turn carries the identity of its first message, and its `place` among the
-    conversation's turns of the day, which tells the order where times are equal.
+    conversation's turns that began at the same moment: `sent_at` and `place` tell the order, and
+    what comes or goes elsewhere in the day does not move it.
     """
     pause = pl.col("sent_at").diff() > timedelta(seconds=burst_seconds)
     bursts = messages.with_columns(burst=(changes("run") | pause).cum_sum())
@@ -47,7 +48,7 @@ def merge_bursts(messages: pl.DataFrame, burst_seconds: int) -> pl.DataFrame:
         raw_ids=pl.col("id"),
     )
     return turns.with_columns(
-        pl.int_range(pl.len()).over("source", "conversation_id", "day").alias("place"),
+        pl.int_range(pl.len()).over("source", "conversation_id", "sent_at").alias("place"),
         detect_languages(turns["text"]),
         count_words(turns["text"]),
         _content_hashes(turns["text"]),

@@ -83,7 +83,7 @@ def build_pairs(
     ordered by time. Pairs that may not be trained on are kept, with the reason in `excluded`;
     `near_duplicate` is the Jaccard similarity from which a repeated reply counts as one.
     """
-    ordered = turns.sort("session_id", "day", "place").select(_TURN_COLUMNS)
+    ordered = turns.sort("session_id", "sent_at", "place").select(_TURN_COLUMNS)
     rows = [
         pair
         for _, session in groupby(map(_turn, ordered.iter_rows()), key=lambda turn: turn.session_id)

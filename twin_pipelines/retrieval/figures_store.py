@@ -75,7 +75,7 @@ def sampled_turns(connection: psycopg.Connection, most: int) -> pl.DataFrame:
         from drawn join search_entries e using (session_id) join cleaned_messages c
             on c.id = e.message_id
         where ahead < %s
-        order by began, e.session_id, e.place
+        order by began, e.session_id, e.sent_at, e.place
         """,
         [most],
         schema=SAMPLED,

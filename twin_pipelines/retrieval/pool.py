@@ -17,8 +17,6 @@ from twin_pipelines.retrieval.ranking.features import (
 from twin_pipelines.retrieval.ranking.lexical import Floats
 from twin_pipelines.retrieval.store import Pool
 
-_APART = 1 << 32  # places of one session lie nearer to each other than sessions do
-
 
 def signs_of(pool: Pool, text: str, asked_on: date | None) -> Candidates:
     """The candidates of a question, as `ranking.features.candidates` gives those of a history.
@@ -27,13 +25,12 @@ def signs_of(pool: Pool, text: str, asked_on: date | None) -> Candidates:
     it among candidates and the turns beside them.
     """
     found = pool.candidates
-    sessions, keys = _keys(pool)
-    own, others = keys[: len(found)], keys[len(found) :]
+    sessions = _sessions(pool)
     words = np.concatenate([found["words"], pool.neighbours["words"]]).astype(np.float32)
     meaning = np.concatenate([found["meaning"][:, 0], pool.neighbours["meaning"]]).astype(
         np.float32
     )
-    before, after = (_beside(own, others, step) for step in (-1, 1))
+    before, after = _beside(pool, sessions)
     names = list(dict.fromkeys(pool.speakers))
     places = {name: place for place, name in enumerate(names)}
     spoken_by = np.array([places[name] for name in pool.speakers], dtype=np.int64)
@@ -53,21 +50,36 @@ def signs_of(pool: Pool, text: str, asked_on: date | None) -> Candidates:
     return Candidates(np.arange(len(found)), signs)
 
 
-def _keys(pool: Pool) -> tuple[Rows, Rows]:
-    """Number of the session of candidates and neighbours, and a key that orders their places."""
+def _sessions(pool: Pool) -> Rows:
+    """Number of the session of candidates and neighbours."""
     sessions = np.concatenate([pool.candidates["session"], pool.neighbours["session"]])
-    places = np.concatenate([pool.candidates["place"], pool.neighbours["place"]])
-    numbers = np.unique(sessions, axis=0, return_inverse=True)[1].reshape(-1).astype(np.int64)
-    return numbers, numbers * _APART + places
+    return np.unique(sessions, axis=0, return_inverse=True)[1].reshape(-1).astype(np.int64)
 
 
-def _beside(own: Rows, others: Rows, step: int) -> Rows:
-    """Row, among candidates and neighbours, of the turn a step away; without one the turn's own."""
-    keys = np.concatenate([own, others])
-    order = np.argsort(keys, kind="stable")
-    at = np.minimum(np.searchsorted(keys, own + step, sorter=order), len(keys) - 1)
-    rows = order[at]
-    return np.where(keys[rows] == own + step, rows, np.arange(len(own)))
+def _beside(pool: Pool, sessions: Rows) -> tuple[Rows, Rows]:
+    """For each candidate the row, among candidates and neighbours, of the turn before it and of the
+    one after it in its session; without one the candidate's own.
+
+    Both are there, so nothing of the session lies between it and the row next to it in order.
+    """
+    number = len(pool.candidates)
+    sent, place = (
+        np.concatenate([pool.candidates[name], pool.neighbours[name]]) for name in ("sent", "place")
+    )
+    # A turn may be candidate and neighbour: of equal keys the candidate comes first, and counts.
+    order = np.lexsort((np.arange(len(sessions)), place, sent, sessions))
+    keys = np.column_stack([sessions, sent, place])[order]
+    kept = np.append(True, (keys[1:] != keys[:-1]).any(axis=1))
+    order = order[kept]
+    at = np.empty(len(sessions), dtype=np.int64)
+    at[order] = np.arange(len(order))
+    own = np.arange(number)
+
+    def next_to(step: int) -> Rows:
+        row = order[np.clip(at[:number] + step, 0, len(order) - 1)]
+        return np.where(sessions[row] == sessions[:number], row, own)
+
+    return next_to(-1), next_to(1)
 
 
 def _best(sessions: Rows, scores: Floats) -> Floats:

@@ -33,7 +33,8 @@ CANDIDATE = np.dtype(
     [
         ("entry", ">i8"),
         ("session", ">u8", 2),
-        ("place", ">i4"),
+        ("sent", ">i8"),  # microseconds
+        ("place", ">i4"),  # among those of the session that were sent at the same moment
         ("day", ">i4"),  # ordinal
         ("length", ">i4"),  # words
         ("asks", ">i4"),
@@ -47,6 +48,7 @@ CANDIDATE = np.dtype(
 NEIGHBOUR = np.dtype(
     [
         ("session", ">u8", 2),
+        ("sent", ">i8"),
         ("place", ">i4"),
         ("words", ">f4", 2),
         ("meaning", ">f4"),  # own
@@ -181,18 +183,28 @@ ranked as materialized (
     limit {most}
 ),
 beside as (
-    select session_id, place, -(b.own <#> (select own from query)) as own_words,
+    select b.session_id, b.sent_at, b.place, -(b.own <#> (select own from query)) as own_words,
            -(b.around <#> (select around from query)) as around_words,
            -(b.own_vector <#> (select vector from setup)) as own_meaning
     from (
-        select distinct session_id, place + step as place
-        from ranked cross join (values (-1), (1)) as steps (step) where session_id is not null
-    ) as wanted join search_entries b using (session_id, place)
+        select distinct neighbour.at from ranked cross join lateral (
+            (select e.ctid as at from search_entries e
+             where e.session_id = ranked.session_id
+               and (e.sent_at, e.place) < (ranked.sent_at, ranked.place)
+             order by e.sent_at desc, e.place desc limit 1)
+            union all
+            (select e.ctid from search_entries e
+             where e.session_id = ranked.session_id
+               and (e.sent_at, e.place) > (ranked.sent_at, ranked.place)
+             order by e.sent_at, e.place limit 1)
+        ) as neighbour
+    ) as wanted join search_entries b on b.ctid = wanted.at
     where b.model = {model}
 )
 select version, model, (select min(day) from search_entries), (select max(day) from search_entries),
        coalesce(record, ''), coalesce(speakers, '{{}}'),
-       (select coalesce(string_agg(uuid_send(session_id) || int4send(place)
+       (select coalesce(string_agg(uuid_send(session_id)
+            || int8send((extract(epoch from sent_at) * 1000000)::int8) || int4send(place)
             || float4send(own_words::float4) || float4send(around_words::float4)
             || float4send(own_meaning::float4), ''), '') from beside),
        coalesce(retriever, ''),
@@ -201,6 +213,7 @@ from setup, (
     select string_agg(
                int8send(entry_id)
                || coalesce(uuid_send(session_id), int8send(0) || int8send(entry_id))
+               || int8send((extract(epoch from sent_at) * 1000000)::int8)
                || int4send(coalesce(place, -1)) || int4send(day - date '0001-01-01' + 1)
                || int4send(words) || int4send(asks::int) || int4send(answers::int)
                || float4send(own_words::float4) || float4send(around_words::float4)

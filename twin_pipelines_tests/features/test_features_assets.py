@@ -77,7 +77,7 @@ def test_an_empty_day_succeeds_and_passes(twin_home: TwinSettings) -> None:
 BLANK = "update cleaned_messages set text = ' ' where place = 0"
 SPOILED = "update cleaned_messages set text = 'a' || chr(7), content_hash = md5('a' || chr(7))"
 LOST = "delete from cleaned_messages where place = 0"
-TWICE = "insert into dropped_messages select id, day, 'empty' from cleaned_messages where place = 0"
+TWICE = "insert into dropped_messages select id, day, 'empty' from cleaned_messages limit 1"
 ORPHANED = "delete from raw_messages where id in (select raw_id from dropped_messages)"
 STRAY = "update cleaned_messages set session_id = id, day = day + 2 where place = 0"
 WORDLESS = "update cleaned_messages set language = 'none'"

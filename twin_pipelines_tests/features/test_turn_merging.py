@@ -32,13 +32,21 @@ def test_a_burst_becomes_one_turn() -> None:
     )
     assert merged.schema == pl.Schema(TURNS)
     assert merged["text"].to_list() == ["hi\nit's me", "and later", "ok"]
-    assert merged["place"].to_list() == [0, 1, 2]
     first = merged.row(0, named=True)
     assert first["id"] == first["raw_ids"][0] == first["session_id"]
     assert len(first["raw_ids"]) == 2
     assert (first["sent_at"], first["ended_at"]) == (at(1), at(1, 0, 120))
     assert first["content_hash"] == hashlib.md5(b"hi\nit's me").hexdigest()
     assert (first["language"], first["words"]) == ("en", 3)
+
+
+def test_a_place_counts_turns_of_one_moment_so_that_nothing_else_moves_it() -> None:
+    told = ("ann", "bob", "ann again")
+    tied = [{"text": who, "speaker": who[:3], "sent_at": at(2)} for who in told]
+    alone = turns(*tied)
+    assert alone["place"].to_list() == [0, 1, 2]
+    after = turns({"text": "hi", "sent_at": at(1)}, *tied, {"text": "later", "sent_at": at(3)})
+    assert after["place"].to_list() == [0, 0, 1, 2, 0]
 
 
 def test_another_speaker_ends_a_burst() -> None:

@@ -5,12 +5,16 @@ from __future__ import annotations
 import random
 import uuid
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import numpy as np
 import polars as pl
 import psycopg
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from twin_pipelines.retrieval import pool as module
 from twin_pipelines.retrieval import store
 from twin_pipelines.retrieval.find import Filters, Question, find
 from twin_pipelines.retrieval.index.entries import term_number
@@ -21,6 +25,7 @@ from twin_pipelines.retrieval.ranking.features import NAMES, build_history, cand
 from twin_pipelines.retrieval.ranking.fusion import ranked
 from twin_pipelines.retrieval.ranking.lexical import terms_of
 from twin_pipelines.retrieval.ranking.views import TURNS
+from twin_pipelines.retrieval.store import Pool
 from twin_pipelines.settings import TwinSettings
 from twin_pipelines_tests.retrieval.ranking.made_history import WordEncoder, made_turns
 
@@ -182,9 +187,53 @@ def test_candidates_are_no_more_than_are_asked_for_and_hold_their_neighbours(
         most=20,
     )
     assert len(pool.candidates) == len(pool.speakers) == 20
-    places = {(tuple(one["session"]), one["place"]) for one in pool.neighbours}
-    for one in pool.candidates:
-        if one["place"]:
-            assert (tuple(one["session"]), one["place"] - 1) in places
+    beside = {one["place"] for one in pool.neighbours}
+    rows = connection.execute(
+        "select place, lag(place) over session, lead(place) over session from cleaned_messages"
+        " window session as (partition by session_id order by sent_at)"
+    ).fetchall()
+    expected = {place: {before, after} - {None} for place, before, after in rows}
+    assert all(expected[one["place"]] <= beside for one in pool.candidates)
     assert pool.candidates["coverage"].max() <= 1.0001
     assert signs_of(pool, text, None).signs.shape == (20, len(NAMES))
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 3), st.integers(0, 4), st.integers(0, 2)), min_size=1),
+    st.data(),
+)
+def test_the_turns_beside_are_found_whatever_gaps_and_ties_a_session_has(
+    keys: list[tuple[int, int, int]], data: st.DataObject
+) -> None:
+    whole = sorted(set(keys))
+    chosen = data.draw(st.lists(st.sampled_from(whole), min_size=1, unique=True))
+    sides = {key: [_of_session(whole, key, step) for step in (-1, 1)] for key in chosen}
+    beside = sorted({one for pair in sides.values() for one in pair if one})
+    pool = Pool(
+        candidates=_rows(chosen, store.CANDIDATE),
+        speakers=[],
+        neighbours=_rows(beside, store.NEIGHBOUR),
+        version=0,
+        model="",
+        first=None,
+        last=None,
+    )
+    rows = [*chosen, *beside]
+    for side, found in zip((0, 1), module._beside(pool, module._sessions(pool)), strict=True):
+        expected = [sides[key][side] or key for key in chosen]
+        assert [rows[row] for row in found] == expected
+
+
+def _of_session(
+    whole: list[tuple[int, int, int]], key: tuple[int, int, int], step: int
+) -> tuple[int, int, int] | None:
+    session = [one for one in whole if one[0] == key[0]]
+    at = session.index(key) + step
+    return session[at] if 0 <= at < len(session) else None
+
+
+def _rows(keys: list[tuple[int, int, int]], dtype: np.dtype[Any]) -> np.ndarray[Any, Any]:
+    rows = np.zeros(len(keys), dtype)
+    for row, (session, sent, place) in enumerate(keys):
+        rows[row]["session"], rows[row]["sent"], rows[row]["place"] = session, sent, place
+    return rows

@@ -21,7 +21,6 @@ from twin_pipelines.embeddings.encoder import Progress, Vectors
 from twin_pipelines.features.store import rewrite_days
 from twin_pipelines.foundation.database import connect, copy_frame, fetch_frame
 from twin_pipelines.foundation.days import DayRange
-from twin_pipelines.retrieval.index import entries as made
 from twin_pipelines.retrieval.index import index_store, queue_store, refresh
 from twin_pipelines.retrieval.index.entries import DIMENSIONS, counted, term_number, weights_of
 from twin_pipelines.retrieval.index.refresh import Indexed, index_queued, ready, reindex
@@ -60,9 +59,15 @@ def entries(connection: psycopg.Connection) -> pl.DataFrame:
         """
         select e.*, c.text, own::text as own_words from search_entries e
         left join cleaned_messages c on c.id = e.message_id
-        order by e.session_id, e.place, e.memory_id
+        order by e.session_id, e.sent_at, e.place, e.memory_id
         """,
     )
+
+
+def versions(connection: psycopg.Connection) -> dict[str, str]:
+    """Which transaction wrote each turn's entry."""
+    rows = connection.execute("select message_id::text, xmin::text from search_entries")
+    return dict(rows.fetchall())
 
 
 def assert_counts_are_exact(connection: psycopg.Connection) -> None:
@@ -199,10 +204,30 @@ def test_an_edit_a_deletion_and_a_merge_are_followed(connection: psycopg.Connect
     assert_counts_are_exact(connection)
     index_queued(connection, ENCODER)
     now = entries(connection)
-    assert now["place"].to_list() == [0, 1, 2, 3, 4]
+    assert now["session_id"].n_unique() == 1
     assert now["text"].to_list()[1] == "in Boston"
     assert term_number(terms_of("Provo")[0]) not in {
         term for terms in now["terms"] for term in terms
+    }
+    assert_counts_are_exact(connection)
+
+
+def test_of_a_long_session_only_what_changed_is_made_again(connection: psycopg.Connection) -> None:
+    long = turns_of([[("Sue", f"number {number}") for number in range(40)]])
+    say(connection, long)
+    index_queued(connection, ENCODER)
+    before = {row["message_id"]: row["entry_id"] for row in entries(connection).to_dicts()}
+    written = versions(connection)
+    connection.execute("delete from cleaned_messages where id = %s", [long["id"][10]])
+    connection.execute("update cleaned_messages set text = 'a cat' where id = %s", [long["id"][20]])
+    connection.commit()
+    encoder = Counted()
+    assert index_queued(connection, encoder).turns == 5, "what is beside a change, too"
+    after = versions(connection)
+    touched = [row for row in range(40) if after.get(long["id"][row]) != written[long["id"][row]]]
+    assert touched == [9, 10, 11, 19, 20, 21]
+    assert {row["message_id"]: row["entry_id"] for row in entries(connection).to_dicts()} == {
+        ref: entry for ref, entry in before.items() if str(ref) != long["id"][10]
     }
     assert_counts_are_exact(connection)
 
@@ -360,7 +385,7 @@ def test_reindex_mends_what_no_queue_knows_of(
     encoder = Counted()
     assert reindex(connection, encoder).turns == 2
     assert len(encoder.texts) == 4
-    monkeypatch.setattr(made, "MADE", 2)
+    monkeypatch.setattr(index_store, "MADE", 2)
     assert reindex(connection, ENCODER).turns == 6, "terms are made otherwise now"
     assert_counts_are_exact(connection)
 

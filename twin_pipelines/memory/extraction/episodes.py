@@ -104,7 +104,7 @@ def name_of(speaker: str, names: Mapping[str, Sequence[str]]) -> str:
 
 def sessions_in(turns: pl.DataFrame) -> pl.DataFrame:
     """One row for each session of `turns`: the columns of EPISODES known without their words."""
-    ordered = turns.sort("day", "place", "sent_at")
+    ordered = turns.sort("sent_at", "place")
     speakers = (
         ordered.group_by("session_id", "speaker", maintain_order=True)
         .agg(pl.len().alias("turns"))

@@ -118,7 +118,7 @@ def read_sessions(
     """
     sessions = {
         str(key): session.to_dicts()
-        for (key,), session in turns.sort("day", "place")
+        for (key,), session in turns.sort("sent_at", "place")
         .partition_by("session_id", as_dict=True, maintain_order=True)
         .items()
     }

@@ -42,7 +42,7 @@ def short_term_memories(turns: pl.DataFrame, subject: str, hours: float) -> pl.D
     """
     if turns.is_empty():
         return pl.DataFrame(schema=MEMORIES)
-    ordered = turns.sort("day", "place", "sent_at")
+    ordered = turns.sort("sent_at", "place")
     ends = ordered.group_by("source", "conversation_id", "session_id", maintain_order=True).agg(
         pl.col("day").first(), pl.col("sent_at").first().alias("began")
     )

@@ -33,7 +33,7 @@ def replies_of(turns: pl.DataFrame, subject: str) -> pl.DataFrame:
         pl.col("session_id") != pl.col("session_id").shift(1)
     ).fill_null(True)
     runs = (
-        turns.sort("session_id", "day", "place")
+        turns.sort("session_id", "sent_at", "place")
         .with_columns(own=own, run=begins.cum_sum())
         .group_by("run", maintain_order=True)
         .agg(

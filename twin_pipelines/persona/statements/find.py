@@ -68,7 +68,7 @@ def sentences_of(turns: pl.DataFrame) -> pl.DataFrame:
     `normal` is the sentence through `normal_text`; `answer` what somebody else said in the next
     turn of the session.
     """
-    ordered = turns.sort("session_id", "day", "place")
+    ordered = turns.sort("session_id", "sent_at", "place")
     answered = ordered.with_columns(
         pl.when(pl.col("speaker").shift(-1) != pl.col("speaker"))
         .then(pl.col("text").shift(-1))

@@ -154,7 +154,7 @@ def matrix(sums: pl.DataFrame) -> tuple[np.ndarray, list[str]]:
 def _placed(turns: pl.DataFrame) -> pl.DataFrame:
     """Turns with what their place in the session tells."""
     ordered = turns.with_row_index("row").sort(
-        "source", "conversation_id", "session_id", "day", "place"
+        "source", "conversation_id", "session_id", "sent_at", "place"
     )
     session = ["source", "conversation_id", "session_id"]
     speaker, own = pl.col("speaker"), [*session, "speaker"]

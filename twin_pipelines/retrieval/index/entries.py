@@ -32,11 +32,10 @@ FOUND: dict[str, Any] = {  # what an entry is made of: a turn, or a memory witho
     "day": pl.Date,
     "sent_at": pl.Datetime("us", "UTC"),
     "ended_at": pl.Datetime("us", "UTC"),
+    "content_hash": pl.String,  # of all its texts are made of
+    "embed": pl.Boolean,  # its vectors are missing, or of another text or model
+    "stale": pl.Boolean,  # its entry is missing or not as it should be
 }
-STORED = (  # of an entry, besides terms and vectors: a difference in one of them makes it stale
-    *("session_id", "place", "speaker", "source", "type", "day", "sent_at", "ended_at"),
-    *("words", "asks", "answers", "content_hash"),
-)
 
 
 @dataclass(frozen=True)
@@ -56,11 +55,11 @@ def term_number(term: str) -> int:
 
 
 def entries_of(found: pl.DataFrame) -> pl.DataFrame:
-    """Entries of turns and memories (FOUND, turns of a session in order and one after another).
+    """Entries of what is stale of turns and memories (FOUND, as `index_store.load` gives them).
 
     Adds `own_text` and `around_text` (the views of `ranking.views`; of a memory both are the same),
-    `content_hash` of both, `words` (separated by spaces), `asks` and `answers` (comes after a turn
-    that asks). Days in the texts are those of the history's time zone.
+    `words` (separated by spaces), `asks` and `answers` (comes after a turn that asks). Days in the
+    texts are those of the history's time zone.
     """
     viewed = with_views(
         found.with_columns(
@@ -82,12 +81,8 @@ def entries_of(found: pl.DataFrame) -> pl.DataFrame:
             asks.alias("asks"),
             asks.shift(1).over("session").fill_null(False).alias("answers"),
         )
-        .with_columns(
-            pl.struct("own_text", "around_text")
-            .map_elements(_hash_of, return_dtype=pl.String)
-            .alias("content_hash")
-        )
         .drop("session", "caption", "_sent_at", "meta", "ctx")
+        .filter("stale")
     )
 
 
@@ -115,8 +110,3 @@ def weights_of(terms: Terms, mean: float) -> npt.NDArray[np.float32]:
     norm = SATURATION * (1 - LENGTH_SHARE + LENGTH_SHARE * relative)
     times = terms.times.astype(np.float64)
     return (times * (SATURATION + 1) / (times + norm)).astype(np.float32)
-
-
-def _hash_of(texts: dict[str, str]) -> str:
-    both = f"{MADE}\x1f{texts['own_text']}\x1f{texts['around_text']}"
-    return hashlib.md5(both.encode(), usedforsecurity=False).hexdigest()

@@ -15,7 +15,7 @@ import psycopg
 from psycopg import sql
 
 from twin_pipelines.foundation.database import fetch_frame
-from twin_pipelines.retrieval.index.entries import FOUND, STORED
+from twin_pipelines.retrieval.index.entries import FOUND, MADE
 from twin_pipelines.retrieval.index.queue_store import Ref
 
 INDEX_LIMIT = 4_000  # dimensions an HNSW index of halfvec can have
@@ -24,22 +24,55 @@ INDEX_MEMORY_MB = (64, 3_072)  # least and most for making it
 BUILD_CARE = 160  # entries that a new one is compared with before it is linked to its nearest
 NODE_BYTES = 2_048  # that an entry may take then besides its vector
 
-# Turns that can be found: none that the owner wants forgotten.
-_TURNS = """
-    select 'turn' as kind, c.id::text as ref, c.session_id::text as session_id,
-           (row_number() over session - 1)::int as place,
-           c.speaker, c.source, 'message' as type, c.text, c.day, c.sent_at, c.ended_at
-    from cleaned_messages c
-    where c.session_id = any(%(sessions)s::uuid[])
-      and c.id not in (select id from forgotten_turns)
-    window session as (partition by c.session_id order by c.day, c.place)
-"""
-_MEMORIES = """
-    select 'memory', m.memory_id::text, null, null, m.about, null, m.type, m.content,
-           coalesce(m.day, m.last_at::date), m.first_at, m.last_at
-    from memories m
-    where m.memory_id = any(%(memories)s::uuid[]) and m.status = 'active'
-"""
+# What an entry is made of, and whether it is so: a turn is stale when it, or one beside it, is not
+# what it was. Turns that the owner wants forgotten are none.
+_FOUND = """
+    with turns as (
+        select 'turn' as kind, c.id as ref, c.session_id, c.place, c.speaker, c.source,
+               'message' as type, c.text, c.day, c.sent_at, c.ended_at,
+               md5(concat_ws(chr(31), %(made)s::int, c.day, c.speaker, c.text,
+                   'before', lag(c.speaker) over session, lag(c.text) over session,
+                   'after', lead(c.speaker) over session, lead(c.text) over session
+               )) as content_hash
+        from cleaned_messages c
+        where c.session_id = any(%(sessions)s::uuid[])
+          and c.id not in (select id from forgotten_turns)
+        window session as (partition by c.session_id order by c.sent_at, c.place)
+    ), memory as (
+        select 'memory' as kind, m.memory_id as ref, null::uuid as session_id, null::int as place,
+               m.about as speaker, null::text as source, m.type, m.content as text,
+               coalesce(m.day, m.last_at::date) as day, m.first_at as sent_at,
+               m.last_at as ended_at,
+               md5(concat_ws(chr(31), %(made)s::int, coalesce(m.day, m.last_at::date), m.about,
+                   m.content)) as content_hash
+        from memories m
+        where m.memory_id = any(%(memories)s::uuid[]) and m.status = 'active'
+    ), judged as (
+        select found.*, {embed} as embed, {embed} or {other} as stale
+        from turns as found left join search_entries e on e.message_id = found.ref
+        union all
+        select found.*, {embed}, {embed} or {other}
+        from memory as found left join search_entries e on e.memory_id = found.ref
+    ), placed as (
+        select *, coalesce(lag(stale) over session, false)
+                  or coalesce(lead(stale) over session, false) as beside
+        from judged
+        window session as (partition by session_id, case when kind = 'memory' then ref end
+                           order by sent_at, place)
+    )
+    select kind, ref::text, session_id::text, place, speaker, source, type, text, day, sent_at,
+           ended_at, content_hash, embed, stale
+    from placed where stale or beside
+    order by session_id nulls last, sent_at, place, ref
+""".format(
+    embed="""(e.entry_id is null or e.model <> %(model)s
+                or e.content_hash <> found.content_hash)""",
+    other="""(e.weighing <> (select weighing from search_state)
+                or (e.session_id, e.place, e.speaker, e.source, e.type, e.day, e.sent_at,
+                    e.ended_at)
+                   is distinct from (found.session_id, found.place, found.speaker, found.source,
+                    found.type, found.day, found.sent_at, found.ended_at))""",
+)
 _ENTRY = (
     *("session_id", "place", "speaker", "source", "type", "day", "sent_at", "ended_at", "model"),
     *("content_hash", "own_length", "around_length", "weighing", "words", "asks", "answers"),
@@ -94,38 +127,20 @@ def set_means(connection: psycopg.Connection, own: float, around: float) -> None
     )
 
 
-def load(
-    connection: psycopg.Connection, picked: Sequence[Ref]
-) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Turns of the sessions and the active memories (FOUND), and what is indexed of them.
+def load(connection: psycopg.Connection, picked: Sequence[Ref], model: str) -> pl.DataFrame:
+    """Turns of the sessions, and active memories, whose entry is missing or not as it should be.
 
-    The latter has `kind`, `ref`, STORED, `model` and `weighing`.
+    FOUND: those that are `stale`, and the turns beside them, which are read with them; `embed` are
+    those whose vectors are not of their text and model. Turns of a session come in order and one
+    after another.
     """
-    about = _about(picked)
-    stored = ", ".join(f"e.{name}" for name in (*STORED, "model", "weighing"))
-    found = fetch_frame(
-        connection,
-        f"{_TURNS} union all {_MEMORIES} order by session_id nulls last, place, ref",
-        about,
-        schema=FOUND,
+    return fetch_frame(
+        connection, _FOUND, {**_about(picked), "model": model, "made": MADE}, schema=FOUND
     )
-    known = fetch_frame(
-        connection,
-        f"""
-        select 'turn' as kind, c.id::text as ref, {stored}
-        from cleaned_messages c join search_entries e on e.message_id = c.id
-        where c.session_id = any(%(sessions)s::uuid[])
-        union all
-        select 'memory', e.memory_id::text, {stored}
-        from search_entries e where e.memory_id = any(%(memories)s::uuid[])
-        """,
-        about,
-    )
-    return found, known
 
 
 def hold(connection: psycopg.Connection, found: pl.DataFrame) -> list[str]:
-    """Ids of the turns and memories (FOUND) that are there and that nobody is deleting.
+    """Ids of the turns and memories (`kind`, `ref`) that are there and that nobody is deleting.
 
     They stay until the transaction ends.
     """
@@ -185,23 +200,21 @@ def _upsert(key: str) -> str:
     """
 
 
-def remove_others(
-    connection: psycopg.Connection, picked: Iterable[Ref], kept: Sequence[str]
-) -> int:
-    """Delete entries of the sessions and memories that are not of the kept ids; how many."""
+def remove_hidden(connection: psycopg.Connection, picked: Iterable[Ref]) -> int:
+    """Delete entries of the sessions and memories that are not to be found; how many."""
     return connection.execute(
         """
         delete from search_entries where entry_id in (
             select e.entry_id from search_entries e
             join cleaned_messages c on c.id = e.message_id
             where c.session_id = any(%(sessions)s::uuid[])
-              and e.message_id <> all(%(kept)s::uuid[])
+              and c.id in (select id from forgotten_turns)
             union all
-            select entry_id from search_entries
-            where memory_id = any(%(memories)s::uuid[]) and memory_id <> all(%(kept)s::uuid[])
+            select e.entry_id from search_entries e join memories m using (memory_id)
+            where e.memory_id = any(%(memories)s::uuid[]) and m.status <> 'active'
         )
         """,
-        {**_about(picked), "kept": list(kept)},
+        _about(picked),
     ).rowcount
 
 

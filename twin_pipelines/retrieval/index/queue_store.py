@@ -33,17 +33,19 @@ def something_waits(connection: psycopg.Connection) -> bool:
     return row == (True,)
 
 
-def waiting(connection: psycopg.Connection, model: str) -> tuple[int, int]:
-    """Turns and memories that are queued, and how many of them have no entry or a stale one.
+def more_wait_than(connection: psycopg.Connection, number: int) -> bool:
+    """Whether more sessions and memories are queued than so many."""
+    row = connection.execute(
+        "select exists (select from search_queue offset %s)", [number]
+    ).fetchone()
+    return row == (True,)
 
-    Stale is here what a changed text cannot explain: another model's, or another weighing's.
-    """
+
+def waiting(connection: psycopg.Connection, model: str) -> int:
+    """Turns and memories that are queued and have no entry of this model and weighing."""
     row = connection.execute(
         """
-        select count(*), count(*) filter (
-            where queued.model is distinct from %(model)s or queued.weighing <> now.weighing
-        )
-        from (
+        select count(*) from (
             select e.model, e.weighing
             from search_queue q join cleaned_messages c on c.session_id = q.ref
             left join search_entries e on e.message_id = c.id
@@ -55,10 +57,11 @@ def waiting(connection: psycopg.Connection, model: str) -> tuple[int, int]:
             where q.kind = 'memory' and m.status = 'active'
         ) as queued
         cross join search_state as now
+        where queued.model is distinct from %(model)s or queued.weighing <> now.weighing
         """,
         {"model": model},
     ).fetchone()
-    return row or (0, 0)
+    return row[0] if row else 0
 
 
 def pick(

