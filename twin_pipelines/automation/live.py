@@ -31,10 +31,10 @@ from twin_pipelines.sources.capture.looking import Look, Lookout
 if TYPE_CHECKING:
     from twin_pipelines.embeddings.encoder import Encoder
 
-# What is indexed before it is looked at what came meanwhile: some of what came last, so that one
+# What is indexed before it is looked at what came meanwhile: most of it what came last, so that one
 # message does not wait for a thousand before it, and some of what has waited longest.
-STEPS = (Step(64), Step(128, oldest=True))
-REST = 3.0  # times what cleaning took, before days are cleaned again while more is to be indexed
+STEPS = (Step(192), Step(48, oldest=True))
+REST = 1.0  # times what cleaning took, before days are cleaned again while more is to be indexed
 OWED_SECONDS = 20.0  # after which vectors of turns are made though there is more to derive
 
 

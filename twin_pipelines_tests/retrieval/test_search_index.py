@@ -23,7 +23,7 @@ from twin_pipelines.foundation.database import connect, copy_frame, fetch_frame
 from twin_pipelines.foundation.days import DayRange
 from twin_pipelines.retrieval.index import index_store, queue_store, refresh
 from twin_pipelines.retrieval.index.entries import DIMENSIONS, counted, term_number, weights_of
-from twin_pipelines.retrieval.index.refresh import Indexed, index_queued, ready, reindex
+from twin_pipelines.retrieval.index.refresh import Indexed, Step, index_queued, ready, reindex
 from twin_pipelines.retrieval.ranking.lexical import index, terms_of
 from twin_pipelines.settings import TwinError
 
@@ -165,7 +165,6 @@ def test_a_new_turn_costs_only_itself_and_its_neighbour(connection: psycopg.Conn
         "Sue: in Provo, with my two cats\nbob: nice\nSue: thanks a lot\n(1 May 2018)",
         "Sue: thanks a lot (1 May 2018)",
         "bob: nice\nSue: thanks a lot\n(1 May 2018)",
-        "bob: nice (1 May 2018)",
     ]
     assert_counts_are_exact(connection)
 
@@ -229,6 +228,24 @@ def test_of_a_long_session_only_what_changed_is_made_again(connection: psycopg.C
     assert {row["message_id"]: row["entry_id"] for row in entries(connection).to_dicts()} == {
         ref: entry for ref, entry in before.items() if str(ref) != long["id"][10]
     }
+    assert_counts_are_exact(connection)
+
+
+def test_a_step_finds_what_came_before_it_reads_anew_what_stands_beside(
+    connection: psycopg.Connection,
+) -> None:
+    turns = turns_of([[*TALK[0], ("Sue", "thanks a lot")], TALK[1]])
+    say(connection, turns.filter(pl.col("text") != "thanks a lot"))
+    index_queued(connection, ENCODER)
+    say(connection, turns.filter(text=pl.lit("thanks a lot")))
+    encoder = Counted()
+    first = index_queued(connection, encoder, step=Step(10))
+    assert (first.turns, first.left) == (1, True)
+    assert [text.partition(" ")[0] for text in encoder.texts] == ["Sue:", "bob:"]
+    assert "thanks a lot" in entries(connection)["text"].to_list()
+    assert index_queued(connection, encoder, step=Step(10)).turns == 0, "nothing came"
+    rest = index_queued(connection, encoder, step=Step(10, oldest=True))
+    assert (rest.turns, rest.left, len(encoder.texts)) == (1, False, 3)
     assert_counts_are_exact(connection)
 
 

@@ -33,8 +33,9 @@ FOUND: dict[str, Any] = {  # what an entry is made of: a turn, or a memory witho
     "sent_at": pl.Datetime("us", "UTC"),
     "ended_at": pl.Datetime("us", "UTC"),
     "content_hash": pl.String,  # of all its texts are made of
-    "embed": pl.Boolean,  # its vectors are missing, or of another text or model
-    "stale": pl.Boolean,  # its entry is missing or not as it should be
+    "own_stale": pl.Boolean,  # it has no entry, or one of another text or model
+    "around_stale": pl.Boolean,  # that, or what stands beside it is another text
+    "stale": pl.Boolean,  # one of these, or anything else of its entry is not as it should be
 }
 
 

@@ -24,16 +24,17 @@ INDEX_MEMORY_MB = (64, 3_072)  # least and most for making it
 BUILD_CARE = 160  # entries that a new one is compared with before it is linked to its nearest
 NODE_BYTES = 2_048  # that an entry may take then besides its vector
 
-# What an entry is made of, and whether it is so: a turn is stale when it, or one beside it, is not
-# what it was. Turns that the owner wants forgotten are none.
+# What an entry is made of, and whether it is so. The hash has two halves: of the turn itself, and
+# of those beside it. Turns that the owner wants forgotten are none.
 _FOUND = """
     with turns as (
         select 'turn' as kind, c.id as ref, c.session_id, c.place, c.speaker, c.source,
                'message' as type, c.text, c.day, c.sent_at, c.ended_at,
-               md5(concat_ws(chr(31), %(made)s::int, c.day, c.speaker, c.text,
-                   'before', lag(c.speaker) over session, lag(c.text) over session,
-                   'after', lead(c.speaker) over session, lead(c.text) over session
-               )) as content_hash
+               left(md5(concat_ws(chr(31), %(made)s::int, c.day, c.speaker, c.text)), 16)
+               || left(md5(concat_ws(chr(31),
+                      'before', lag(c.speaker) over session, lag(c.text) over session,
+                      'after', lead(c.speaker) over session, lead(c.text) over session
+                  )), 16) as content_hash
         from cleaned_messages c
         where c.session_id = any(%(sessions)s::uuid[])
           and c.id not in (select id from forgotten_turns)
@@ -48,10 +49,11 @@ _FOUND = """
         from memories m
         where m.memory_id = any(%(memories)s::uuid[]) and m.status = 'active'
     ), judged as (
-        select found.*, {embed} as embed, {embed} or {other} as stale
+        select found.*, {own} as own_stale, {own} or {around} as around_stale,
+               {own} or {around} or {other} as stale
         from turns as found left join search_entries e on e.message_id = found.ref
         union all
-        select found.*, {embed}, {embed} or {other}
+        select found.*, {own}, {own}, {own} or {other}
         from memory as found left join search_entries e on e.memory_id = found.ref
     ), placed as (
         select *, coalesce(lag(stale) over session, false)
@@ -61,12 +63,13 @@ _FOUND = """
                            order by sent_at, place)
     )
     select kind, ref::text, session_id::text, place, speaker, source, type, text, day, sent_at,
-           ended_at, content_hash, embed, stale
+           ended_at, content_hash, own_stale, around_stale, stale
     from placed where stale or beside
     order by session_id nulls last, sent_at, place, ref
 """.format(
-    embed="""(e.entry_id is null or e.model <> %(model)s
-                or e.content_hash <> found.content_hash)""",
+    own="""(e.entry_id is null or e.model <> %(model)s
+                or left(e.content_hash, 16) <> left(found.content_hash, 16))""",
+    around="right(e.content_hash, 16) <> right(found.content_hash, 16)",
     other="""(e.weighing <> (select weighing from search_state)
                 or (e.session_id, e.place, e.speaker, e.source, e.type, e.day, e.sent_at,
                     e.ended_at)
@@ -130,9 +133,8 @@ def set_means(connection: psycopg.Connection, own: float, around: float) -> None
 def load(connection: psycopg.Connection, picked: Sequence[Ref], model: str) -> pl.DataFrame:
     """Turns of the sessions, and active memories, whose entry is missing or not as it should be.
 
-    FOUND: those that are `stale`, and the turns beside them, which are read with them; `embed` are
-    those whose vectors are not of their text and model. Turns of a session come in order and one
-    after another.
+    FOUND: those that are `stale`, and the turns beside them, which are read with them. Turns of a
+    session come in order and one after another.
     """
     return fetch_frame(
         connection, _FOUND, {**_about(picked), "model": model, "made": MADE}, schema=FOUND
@@ -160,8 +162,8 @@ def hold(connection: psycopg.Connection, found: pl.DataFrame) -> list[str]:
 def write(connection: psycopg.Connection, rows: Iterable[tuple[object, ...]]) -> tuple[int, int]:
     """Insert or replace entries; returns how many of turns and of memories.
 
-    A row is kind, id, and the columns of an entry from `session_id` on. Null vectors: those that
-    are there, of the same content and model, are kept; without any the row is left out.
+    A row is kind, id, and the columns of an entry from `session_id` on. A null vector: the one that
+    is there, of the same content and model, is kept; without one the row is left out.
     """
     with connection.cursor() as cursor:
         cursor.execute(
@@ -184,17 +186,20 @@ def write(connection: psycopg.Connection, rows: Iterable[tuple[object, ...]]) ->
 
 
 def _upsert(key: str) -> str:
-    vectors = ("own_vector", "around_vector")
+    vectors = {"own_vector": "left", "around_vector": "right"}
     plain = [name for name in _ENTRY if name not in vectors]
-    chosen = [f"coalesce(new.{name}, old.{name})" for name in vectors]
+    chosen = [
+        f"coalesce(new.{name}, case when {half}(old.content_hash, 16)"
+        f" = {half}(new.content_hash, 16) then old.{name} end)"
+        for name, half in vectors.items()
+    ]
     return f"""
         insert into search_entries ({key}, {", ".join([*plain, *vectors])})
         select new.ref, {", ".join(f"new.{name}" for name in plain)}, {", ".join(chosen)}
         from incoming_entries new
         left join search_entries old
-            on old.{key} = new.ref and old.content_hash = new.content_hash
-               and old.model = new.model
-        where new.kind = %(kind)s and {chosen[0]} is not null
+            on old.{key} = new.ref and old.model = new.model
+        where new.kind = %(kind)s and {chosen[0]} is not null and {chosen[1]} is not null
         on conflict ({key}) do update
         set ({", ".join(_ENTRY)}) = row({", ".join(f"excluded.{name}" for name in _ENTRY)})
     """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from typing import Literal
 
 import psycopg
 from psycopg import sql
@@ -12,6 +13,12 @@ MOST_REFS = 4_096  # of the queue that are looked at at once
 _LOCK = "hashtext('search index')"
 
 Ref = tuple[str, str, datetime]  # kind, id, queued at
+Order = Literal["newest", "fresh", "oldest"]
+_ORDERS = {
+    "newest": "queued_at desc, kind, ref",
+    "fresh": "queued_at desc, kind, ref",
+    "oldest": "queued_at, kind, ref",
+}
 
 
 def try_alone(connection: psycopg.Connection, *, wait: bool) -> bool:
@@ -65,15 +72,15 @@ def waiting(connection: psycopg.Connection, model: str) -> int:
 
 
 def pick(
-    connection: psycopg.Connection, most: int, passed: Iterable[Ref], *, oldest: bool = False
+    connection: psycopg.Connection, most: int, passed: Iterable[Ref], order: Order = "newest"
 ) -> list[Ref]:
-    """What waits and changed last, or has waited longest (`oldest`), up to about `most` turns and
-    memories, without the passed.
+    """What waits, up to about `most` turns and memories, without the passed.
 
-    At least one, however many turns its session has.
+    What changed last comes first, or what has waited longest; `fresh`: without sessions of which
+    nothing waits but what stands beside a turn that changed (`let_wait`). At least one, however
+    many turns its session has.
     """
     barred = list(passed)
-    order = sql.SQL("queued_at, kind, ref" if oldest else "queued_at desc, kind, ref")
     statement = sql.SQL(
         """
         select kind, ref::text, queued_at from (
@@ -83,7 +90,7 @@ def pick(
                 select * from search_queue
                 where (kind, ref, queued_at) not in (
                     select * from unnest(%(kinds)s::text[], %(refs)s::uuid[], %(at)s::timestamptz[])
-                )
+                ) and {open}
                 order by {order} limit %(limit)s
             ) as newest,
             lateral (
@@ -94,7 +101,7 @@ def pick(
         ) as counted
         where before < %(most)s
         """
-    ).format(order=order)
+    ).format(order=sql.SQL(_ORDERS[order]), open=sql.SQL("fresh" if order == "fresh" else "true"))
     rows = connection.execute(
         statement,
         {
@@ -134,14 +141,30 @@ def still_queued(connection: psycopg.Connection, picked: Sequence[Ref]) -> set[R
 
 def take_out(connection: psycopg.Connection, done: Iterable[Ref]) -> None:
     """Take what was indexed out of the queue (after `still_queued`)."""
-    refs = [(kind, ref) for kind, ref, _ in done]
     connection.execute(
         """
         delete from search_queue using unnest(%s::text[], %s::uuid[]) as done (kind, ref)
         where search_queue.kind = done.kind and search_queue.ref = done.ref
         """,
-        [[kind for kind, _ in refs], [ref for _, ref in refs]],
+        _named(done),
     )
+
+
+def let_wait(connection: psycopg.Connection, done: Iterable[Ref]) -> None:
+    """Of these nothing waits any more but what stands beside a turn that changed."""
+    connection.execute(
+        """
+        update search_queue set fresh = false
+        from unnest(%s::text[], %s::uuid[]) as done (kind, ref)
+        where search_queue.kind = done.kind and search_queue.ref = done.ref
+        """,
+        _named(done),
+    )
+
+
+def _named(refs: Iterable[Ref]) -> list[list[str]]:
+    pairs = [(kind, ref) for kind, ref, _ in refs]
+    return [[kind for kind, _ in pairs], [ref for _, ref in pairs]]
 
 
 def queue_all(connection: psycopg.Connection) -> None:

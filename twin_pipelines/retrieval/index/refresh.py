@@ -70,8 +70,11 @@ class Indexed:
 
 @dataclass(frozen=True)
 class Step:
-    """A part of what waits: about `most` turns and memories, those that changed last, or those that
-    have waited longest (`oldest`)."""
+    """A part of what waits: about `most` turns and memories.
+
+    Of what changed last, what itself came or was said otherwise: what stands beside such a turn is
+    found as it was until then. Or, of what has waited longest (`oldest`), all.
+    """
 
     most: int
     oldest: bool = False
@@ -216,17 +219,21 @@ def _drain_once(
     seen = 0
     part = BULK_PART if bulk else min(PART, step.most if step else PART)
     looked_at = part if bulk else LOOKED_AT * part
-    oldest = bool(step and step.oldest)
-    while picked := queue_store.pick(connection, looked_at, passed, oldest=oldest):
-        found, taken = _first_of(store.load(connection, picked, encoder.model_id), picked, part)
+    order: queue_store.Order = "newest"
+    if step and not bulk:
+        order = "oldest" if step.oldest else "fresh"
+    while picked := queue_store.pick(connection, looked_at, passed, order):
+        found, taken = _first_of(
+            store.load(connection, picked, encoder.model_id), picked, part, fresh=order == "fresh"
+        )
         finished = _index(connection, encoder, found, taken, done)
         passed |= set(taken) - finished
         seen += found.filter("stale").height
         if progress:
             progress(seen, max(total, seen))
         if step and not bulk and seen >= step.most:
-            done.left = queue_store.something_waits(connection)
             break
+    done.left = step is not None and queue_store.more_wait_than(connection, len(passed))
     connection.rollback()
 
 
@@ -244,12 +251,15 @@ def _size(connection: psycopg.Connection, encoder: Encoder, step: Step | None) -
 
 
 def _first_of(
-    found: pl.DataFrame, picked: Sequence[Ref], most: int
+    found: pl.DataFrame, picked: Sequence[Ref], most: int, *, fresh: bool
 ) -> tuple[pl.DataFrame, list[Ref]]:
     """What of FOUND is of the first picked that have up to `most` stale ones, and which these are.
 
-    At least one, however many stale ones it has.
+    At least one, however many stale ones it has. `fresh`: stale is then what is so itself, and
+    `waits` what has to wait.
     """
+    found = found.with_columns(waits=pl.col("stale") & ~pl.col("own_stale") & pl.lit(fresh))
+    found = found.with_columns(stale=pl.col("stale") & ~pl.col("waits"))
     owner = pl.coalesce("session_id", "ref")
     stale = dict(found.filter("stale").group_by(owner.alias("owner")).len().iter_rows())
     taken: list[Ref] = []
@@ -303,7 +313,7 @@ def _index(
     connection.commit()
     entries = entries_of(found)
     began = time.perf_counter()
-    vectors = _vectors(entries.filter("embed"), encoder)
+    vectors = _vectors(entries, encoder)
     done.encoding_seconds += time.perf_counter() - began
     terms = {text: counted(text) for text in {*entries["own_text"], *entries["around_text"]}}
     with connection.transaction():
@@ -324,7 +334,9 @@ def _index(
         done.removed += store.remove_hidden(connection, picked)
         unfinished = {*missing["session_id"], *missing["ref"]}
         finished = {ref for ref in current if ref[1] not in unfinished}
-        queue_store.take_out(connection, finished)
+        waiting = set(found.filter("waits")["session_id"])
+        queue_store.take_out(connection, (ref for ref in finished if ref[1] not in waiting))
+        queue_store.let_wait(connection, (ref for ref in finished if ref[1] in waiting))
     done.embedded += len(vectors)
     return finished
 
@@ -336,7 +348,8 @@ def _words(texts: Iterable[str]) -> dict[str, int]:
 
 
 def _vectors(entries: pl.DataFrame, encoder: Encoder) -> dict[str, Vector]:
-    texts = list(dict.fromkeys([*entries["own_text"], *entries["around_text"]]))
+    own, around = entries.filter("own_stale"), entries.filter("around_stale")
+    texts = list(dict.fromkeys([*own["own_text"], *around["around_text"]]))
     return dict(zip(texts, encoder.encode(texts), strict=True)) if texts else {}
 
 
