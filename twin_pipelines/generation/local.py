@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from twin_pipelines.foundation.processor import multiplies_bfloat16
 from twin_pipelines.generation.forward import Score, SharedPrefix, Tree, packs, score_pack
 from twin_pipelines.generation.prompt import Message, render, reply_tokens, stop_tokens
 from twin_pipelines.settings import TwinError
@@ -35,9 +36,7 @@ def choose_dtype(requested: str = "auto") -> torch.dtype:
         return getattr(torch, requested)
     if torch.cuda.is_available():
         return torch.bfloat16 if torch.cuda.get_device_capability()[0] >= 8 else torch.float32
-    probes = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
-    native = any(getattr(torch.cpu, probe, lambda: False)() for probe in probes)
-    return torch.bfloat16 if native else torch.float32
+    return torch.bfloat16 if multiplies_bfloat16() else torch.float32
 
 
 def load_model(

